@@ -1,0 +1,22 @@
+if __name__ != "hedgezoo.datasets":
+    raise ImportError(
+        "datasets/ is the source of hedgezoo.datasets; import it by that name "
+        "(run with `python -P`, or from outside the checkout)"
+    )
+
+from hedgezoo.datasets import payoffs
+from hedgezoo.datasets.arrays import from_arrays
+from hedgezoo.datasets.black_scholes_market import BlackScholesMarket
+from hedgezoo.datasets.conditional_black_scholes_market import ConditionalBlackScholesMarket
+from hedgezoo.datasets.history import from_csv, windows
+from hedgezoo.datasets.market import Market
+
+__all__ = [
+    "BlackScholesMarket",
+    "ConditionalBlackScholesMarket",
+    "Market",
+    "from_arrays",
+    "from_csv",
+    "payoffs",
+    "windows",
+]
