@@ -1,0 +1,1 @@
+"""What a desk would use without a network, and the exact optimum."""

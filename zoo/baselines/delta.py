@@ -1,0 +1,30 @@
+"""Rebalance to the Black-Scholes delta at every date, whatever it costs."""
+
+import keras
+
+from hedgezoo.band_hedge import BandHedge
+from hedgezoo.layers.black_scholes import log_moneyness_delta
+
+
+@keras.saving.register_keras_serializable(package="hedgezoo")
+class DeltaHedge(BandHedge):
+    """The Black-Scholes delta: a band of width zero.
+
+    Args:
+        **kwargs: Of `HedgeModel`.
+
+    Example:
+
+    >>> lower, upper = DeltaHedge().band(1.0, 20 / 250)
+    >>> print(f"{float(lower):.4f}", float(lower) == float(upper))
+    0.5113 True
+    """
+
+    def bands(self, features):
+        delta = log_moneyness_delta(
+            self.column(features, "log_moneyness"),
+            self.column(features, "time_to_expiry"),
+            self.column(features, "volatility"),
+            self.call_option,
+        )[..., None]
+        return delta, delta

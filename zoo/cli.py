@@ -1,0 +1,283 @@
+"""The command line: `hedgezoo list | info | evaluate | train | export | verify | demo`.
+
+`list` and `info` read text files and answer at once; TensorFlow is loaded by the others only.
+"""
+
+import contextlib
+import json
+import os
+import pathlib
+import sys
+import tempfile
+from typing import Annotated
+
+import typer
+import typer.core
+from rich.console import Console
+
+from hedgezoo import presets
+
+_WIDE = 160  # characters across where there is no terminal to fit
+
+
+class _Commands(typer.core.TyperGroup):
+    """Reports what a user can put right as one line, without a traceback."""
+
+    def invoke(self, ctx):
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:  # `hedgezoo list | head` is no mistake
+            raise
+        except (ValueError, OSError) as error:
+            typer.echo(f"Error: {error}", err=True)
+            raise typer.Exit(2) from error
+
+
+app = typer.Typer(
+    name="hedgezoo",
+    cls=_Commands,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    help="Pretrained networks that hedge, beside what a desk would use today.",
+)
+_Name = Annotated[str, typer.Argument(metavar="NAME", help="A preset; see `hedgezoo list`.")]
+
+
+@app.callback(invoke_without_command=True)
+def _options(
+    version: Annotated[bool, typer.Option("--version", help="Show the version and exit.")] = False,
+):
+    if version:
+        from hedgezoo import __version__
+
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+@app.command("list")
+def list_():
+    """Show the pretrained models and their headline numbers."""
+    from hedgezoo import tables
+
+    console = _console()
+    entries = [(presets.metadata(name), _spot(name)) for name in presets.list_presets()]
+    console.print(tables.presets(entries, width=console.width))
+
+
+@app.command()
+def info(name: _Name):
+    """Show the model card of a preset."""
+    card = presets.card(name)
+    if card.startswith("---\n"):  # the head is for catalogues
+        card = card.split("\n---\n", 1)[1].lstrip("\n")
+    console = _console()
+    if console.is_terminal:
+        from rich.markdown import Markdown
+
+        console.print(Markdown(card))
+    else:
+        typer.echo(card, nl=False)
+
+
+@app.command()
+def evaluate(
+    name: _Name,
+    paths: Annotated[int, typer.Option(help="Simulated paths.")] = 2**17,
+    seed: Annotated[int, typer.Option(help="Seed of the paths.")] = 0,
+    exact: Annotated[
+        bool, typer.Option("--exact/--no-exact", help="Prices by dynamic programming too.")
+    ] = True,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, in money.")] = False,
+):
+    """Judge a preset on fresh paths, beside its baselines and the optimum."""
+    presets.directory_of(name)  # a wrong name is told before anything slow
+    with _working(f"{name}: {paths:,} paths"):
+        _load_tensorflow()
+        from hedgezoo.evaluation import evaluate as judge
+
+        report = judge(name, paths=paths, seed=seed, exact=exact)
+    if as_json:
+        typer.echo(json.dumps(report, indent=1, sort_keys=True))
+        return
+    from hedgezoo import tables
+
+    console = _console()
+    title = f"{name} and its baselines on {paths:,} common paths, seed {seed}"
+    console.print(
+        tables.comparison(
+            report, label="this preset", spot=_spot(name), title=title, width=console.width
+        )
+    )
+
+
+@app.command()
+def train(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="The preset to train again.")],
+    output: Annotated[
+        pathlib.Path, typer.Option(help="Folder in which the preset's own folder is written.")
+    ] = pathlib.Path("trained"),
+    checkpoint: Annotated[
+        pathlib.Path | None,
+        typer.Option(help="Folder of checkpoints, from which a killed run resumes."),
+    ] = None,
+    devices: Annotated[
+        int, typer.Option(min=1, help="Replicas: GPUs, or shares of the CPU where there is none.")
+    ] = 1,
+):
+    """Train a preset by its recipe, judge it and write it."""
+    with _working("loading TensorFlow"):
+        _load_tensorflow()
+        from hedgezoo.pretraining import build_preset
+        from hedgezoo.recipe import recipe
+
+        plan = recipe(name)
+        strategy = _strategy(devices)
+    directory = build_preset(plan, output, checkpoint=checkpoint, strategy=strategy)
+    typer.echo(f"Wrote {directory}")
+
+
+@app.command()
+def export(
+    name: _Name,
+    directory: Annotated[
+        pathlib.Path, typer.Argument(metavar="DIR", help="Base path that a server polls.")
+    ],
+    version: Annotated[
+        int | None, typer.Option(min=1, help="Version number. Default: the next free one.")
+    ] = None,
+):
+    """Write a preset as a SavedModel for TensorFlow Serving."""
+    presets.directory_of(name)
+    with _working(f"exporting {name}"):
+        _load_tensorflow()
+        from hedgezoo import serving
+
+        written = serving.export(name, directory, version=version)
+    typer.echo(f"Wrote {written}")
+    typer.echo(
+        "Serve it:\n  tensorflow_model_server --rest_api_port=8501 "
+        f"--model_name={name} --model_base_path={directory.resolve()}"
+    )
+
+
+@app.command()
+def verify(
+    name: Annotated[str, typer.Argument(metavar="[NAME|all]", help="A preset, or all.")] = "all",
+):
+    """Check every file of the presets against the manifest."""
+    damaged = 0
+    for each in presets.list_presets() if name == "all" else [name]:
+        try:
+            typer.echo(f"{each}: {presets.verify(each)} files as they should be")
+        except ValueError as error:
+            damaged += 1
+            typer.echo(f"Error: {error}", err=True)
+    if damaged:
+        raise typer.Exit(2)
+
+
+@app.command()
+def demo(
+    output: Annotated[pathlib.Path, typer.Option(help="Folder for the pictures.")] = pathlib.Path(
+        "demo"
+    ),
+    paths: Annotated[int, typer.Option(help="Simulated paths.")] = 2**17,
+    seed: Annotated[int, typer.Option(help="Seed of the paths.")] = 0,
+):
+    """Hedge a sold option with a pretrained network, beside what is used today."""
+    console = _console()
+    with _working("loading TensorFlow"):
+        _load_tensorflow()
+        from hedgezoo.demo import demo as show
+    show(output, paths=paths, seed=seed, console=console)
+
+
+def _console():
+    """Standard output: as wide as the terminal, or wide where there is none."""
+    console = Console(highlight=False)
+    if not console.is_terminal and "COLUMNS" not in os.environ:
+        console = Console(highlight=False, width=_WIDE)
+    return console
+
+
+def _spot(name):
+    """Initial spot of a preset's market, money; 1 where it has no single one."""
+    about = json.loads((presets.directory_of(name) / "preset.json").read_text(encoding="utf-8"))
+    spot = (about["market"] or {"config": {}})["config"].get("spot", 1.0)
+    return spot if isinstance(spot, int | float) else 1.0
+
+
+@contextlib.contextmanager
+def _working(what):
+    """A spinner on standard error, which leaves standard output to results."""
+    if not sys.stderr.isatty():
+        yield
+        return
+    # a copy of the descriptor: the original is put aside while TensorFlow is loaded
+    with open(os.dup(2), "w") as terminal, Console(file=terminal).status(what):
+        yield
+
+
+def _load_tensorflow():
+    """Imports TensorFlow without its greetings, unless TF_CPP_MIN_LOG_LEVEL asks for them."""
+    os.environ["KERAS_BACKEND"] = "tensorflow"
+    quiet = "TF_CPP_MIN_LOG_LEVEL" not in os.environ
+    if not quiet:
+        import keras
+        import tensorflow
+
+        return
+    os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
+    with _native_stderr_aside():
+        import absl.logging
+        import keras  # noqa: F401
+        import tensorflow  # noqa: F401
+    absl.logging.set_verbosity(absl.logging.ERROR)
+
+
+@contextlib.contextmanager
+def _native_stderr_aside():
+    """Keeps what native code writes to standard error, and shows it if an exception follows.
+
+    Some lines of TensorFlow's start heed no log level.
+    """
+    try:
+        sys.stderr.flush()
+        kept = os.dup(2)
+    except (OSError, AttributeError):  # no standard error to keep tidy
+        yield
+        return
+    with tempfile.TemporaryFile() as aside:
+        os.dup2(aside.fileno(), 2)
+        try:
+            yield
+        except BaseException:
+            aside.seek(0)
+            os.write(kept, aside.read())
+            raise
+        finally:
+            os.dup2(kept, 2)
+            os.close(kept)
+
+
+def _strategy(devices):
+    """One device: None. More: replicas on GPUs, or on shares of the CPU where there is no GPU."""
+    if devices == 1:
+        return None
+    import tensorflow as tf
+
+    gpus = tf.config.list_physical_devices("GPU")
+    if gpus and len(gpus) < devices:
+        raise ValueError(f"--devices {devices}: this machine has {len(gpus)} GPU(s)")
+    if not gpus:
+        (cpu,) = tf.config.list_physical_devices("CPU")
+        if len(tf.config.get_logical_device_configuration(cpu) or ()) < devices:
+            shares = [tf.config.LogicalDeviceConfiguration()] * devices
+            tf.config.set_logical_device_configuration(cpu, shares)
+    kind = "GPU" if gpus else "CPU"
+    return tf.distribute.MirroredStrategy([f"{kind}:{number}" for number in range(devices)])
+
+
+def main():
+    """Entry point of the `hedgezoo` command."""
+    app()

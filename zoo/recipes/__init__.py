@@ -1,0 +1,1 @@
+"""One module per preset: market, model, loss, schedule, evaluation."""
