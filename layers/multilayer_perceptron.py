@@ -112,9 +112,10 @@ class MultilayerPerceptron(keras.layers.Layer):
         seed: Integer that all random initial weights follow from, or None.
         output_initializer: Initializer of the last kernel; defaults to `kernel_initializer`.
         output_bias: Initial value(s) of the last bias, a number or one per output.
-        rows_per_chunk: Rows per chunk; `"auto"` is 4096 on a CPU and unlimited with a GPU,
+        rows_per_chunk: Rows per chunk; `"auto"` is 2500 on a CPU and unlimited with a GPU,
             `None` is unlimited.
-        resident_rows: Rows whose activations are kept for the backward pass.
+        resident_rows: Up to so many rows, all activations are kept for the backward pass; of more
+            rows, those of half as many.
         **kwargs: Of `keras.layers.Layer`.
 
     Input shape:
@@ -220,7 +221,7 @@ class MultilayerPerceptron(keras.layers.Layer):
         chunk, count = self._chunk(), rows.shape[0]
         if chunk is None or count is None or count <= 2 * chunk:
             return dense_stack(rows, kernels, biases, self.activation)
-        kept = min(count, self.resident_rows)
+        kept = count if count <= self.resident_rows else self.resident_rows // 2
         parts = [
             dense_stack(rows[start : min(start + chunk, kept)], kernels, biases, self.activation)
             for start in range(0, kept, chunk)
@@ -234,7 +235,7 @@ class MultilayerPerceptron(keras.layers.Layer):
     def _chunk(self):
         if self.rows_per_chunk != "auto":
             return self.rows_per_chunk
-        return None if tf.config.list_logical_devices("GPU") else 4096
+        return None if tf.config.list_logical_devices("GPU") else 2500
 
     def compute_output_shape(self, input_shape):
         return (*input_shape[:-1], self.outputs)

@@ -7,6 +7,7 @@ ROWS = {
     "whalley_wilmott": "Whalley-Wilmott band",
     "optimum": "exact optimum",
 }
+FEW_PATHS = 1000  # below this the simulated entropic risk is decided by a handful of paths
 COLUMNS = {
     "exact_price": "exact price",
     "price": "price, simulated",
@@ -31,6 +32,7 @@ def card_text(about):
         f"# {about['name']}\n\n{about['description']}.\n\n{about['task']}",
         _use(about),
         _results(about),
+        _figures(about),
         *(f"## {title}\n\n{text}" for title, text in about.get("sections", {}).items()),
         _training(about),
         "## Limits\n\n" + "\n".join(f"- {limit}" for limit in about["limits"]),
@@ -80,6 +82,13 @@ def _results(about):
         if any(cell != "–" for cell in cells):
             lines.append(f"| {label} | " + " | ".join(cells) + " |")
     notes = []
+    for prefix, label in ROWS.items():
+        effective = metrics.get(f"{prefix}/effective_paths" if prefix else "effective_paths")
+        if effective and effective["value"] < FEW_PATHS:
+            notes.append(
+                f"The simulated price of {label} rests on {effective['value']:.0f} effective paths "
+                "and its standard error is too small: trust the exact one."
+            )
     if "gap_to_optimum_percent" in metrics:
         gap = metrics["gap_to_optimum_percent"]["value"]
         notes.append(f"Gap to the exact optimum: {gap:.4f} % of the price.")
@@ -89,6 +98,16 @@ def _results(about):
                 f"Cheaper than {ROWS[name]} by {_cell(saving)} (paired difference on these paths)."
             )
     return "\n".join(lines) + "".join(f"\n\n{note}" for note in notes)
+
+
+def _figures(about):
+    captions = {
+        "band": "The band against the spot: inside it, nothing is traded.",
+        "profits": "Outcomes, gains minus liability, on the same paths.",
+        "learning_curve": "The loss during training.",
+    }
+    shown = [name for name in captions if name in about.get("figures", ())]
+    return "\n\n".join(f"![{captions[name]}](figures/{name}.png)" for name in shown)
 
 
 def _cell(estimate):

@@ -99,6 +99,7 @@ class Saver:
     def _save(self, position):
         if self._state is not None:
             self._state.save(position)
+            self._consensus.chief(0)  # so that no worker reads in a next run what is older
             self._clock = time.monotonic()
 
 

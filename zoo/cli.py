@@ -102,7 +102,7 @@ def evaluate(
     from hedgezoo import tables
 
     console = _console()
-    title = f"{name} and its baselines on {paths:,} common paths, seed {seed}"
+    title = f"{name}: {paths:,} common paths, seed {seed}"
     console.print(
         tables.comparison(
             report, label="this preset", spot=_spot(name), title=title, width=console.width
@@ -214,7 +214,10 @@ def _working(what):
         yield
         return
     # a copy of the descriptor: the original is put aside while TensorFlow is loaded
-    with open(os.dup(2), "w") as terminal, Console(file=terminal).status(what):
+    with (
+        open(os.dup(2), "w", encoding="utf-8", errors="replace") as terminal,
+        Console(file=terminal).status(what),
+    ):
         yield
 
 

@@ -42,7 +42,8 @@ def evaluate(
         model_or_name: A model, or the name of a preset.
         paths: Number of simulated paths N.
         seed: Seed of the paths.
-        market: Market to judge in; default: the one a pretrained model was made for.
+        market: Market to judge in; default: the one a pretrained model was made for. Its paths are
+            drawn independently, also where it says antithetic or Sobol.
         risk_aversion: Risk aversion a of the price, 1/money; default: the market's where it has
             one, else the model's.
         baselines: Whether to include the baselines.
@@ -92,6 +93,9 @@ def compare(strategies, market, risk_aversion, paths=2**17, seed=0, exact=True):
     Returns:
         The report, as of `evaluate`, and a dictionary name -> `Outcome`.
     """
+    if getattr(market, "draws", "plain") != "plain":
+        # standard errors are those of independent paths
+        market = dataclasses.replace(market, draws="plain")
     problem = exact_hedge(market, risk_aversion) if exact else None
     players = dict(strategies) if problem is None else {**strategies, "optimum": _Optimum(problem)}
     outcomes = simulate(players, market, int(paths), seed)
@@ -283,6 +287,8 @@ def simulate(strategies, market, paths, seed):
         columns = {name: outcome(model, inputs, liability) for name, model in models.items()}
         return inputs, liability, columns
 
+    # traced once, here: TensorFlow would warn of retracing when reports are made in a loop
+    chunk = chunk.get_concrete_function(tf.TensorSpec((), tf.int64))
     parts = {name: [] for name in strategies}
     for first_path in range(0, paths, _CHUNK):
         inputs, liability, columns = chunk(tf.constant(first_path, tf.int64))

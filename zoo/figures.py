@@ -57,6 +57,12 @@ def panels(rows=1, columns=1, height=2.6, width=_WIDTH, **options):
 
     Returns:
         `(figure, axes)`, axes an array `(rows, columns)`.
+
+    Example:
+
+    >>> figure, axes = panels(1, 2, sharey=True)
+    >>> axes.shape
+    (1, 2)
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure

@@ -73,7 +73,7 @@ def report(recipe, model, directory, checkpoint=None):
         Dictionary with `box` (see `gaps_over_box`) and `sections` (text for the card).
     """
     box = {name: getattr(recipe.train_market, name) for name in NAMES}
-    found = gaps_over_box(model, box, seed=7, time_step=recipe.train_market.time_step)
+    found = gaps_over_box(model, box, contracts=48, seed=7, time_step=recipe.train_market.time_step)
     figures = directory / "figures"
     figures.mkdir(exist_ok=True)
     save(draw(found["box"]["contracts"]), figures / "gaps.png")

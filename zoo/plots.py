@@ -40,6 +40,13 @@ def band(model, time_to_expiry=None, spots=None, references=None, axes=None, **m
     Raises:
         ValueError: If an `ExactHedge` does not trade at a time to expiry, or `axes` are not one
             for each.
+
+    Example:
+
+    >>> from hedgezoo.baselines.whalley_wilmott import WhalleyWilmott
+    >>> figure = band(WhalleyWilmott(risk_aversion=50.0), time_to_expiry=[0.08, 0.02])
+    >>> [axis.get_title() for axis in figure.axes]
+    ['0.08 years to expiry', '0.02 years to expiry']
     """
     from hedgezoo.layers.black_scholes import european_delta
 
@@ -52,6 +59,7 @@ def band(model, time_to_expiry=None, spots=None, references=None, axes=None, **m
     spots = np.asarray(spots, float)
     if "maximum" in market:
         market["maximum"] = np.maximum(market["maximum"], spots)
+    whole = axes is None
     axes = axes_for(axes, len(times), "time_to_expiry", sharex=True, sharey=True)
     for axis, left in zip(axes, times, strict=True):
         style = STYLES["network"]
@@ -83,7 +91,11 @@ def band(model, time_to_expiry=None, spots=None, references=None, axes=None, **m
         low, high = axis.get_ylim()
         axis.set_ylim(max(low, middle - 1.1), min(high, middle + 1.1))
     axes[0].set_ylabel("position, underlying per option")
-    axes[0].legend(loc="upper left" if model.call_option else "lower right")
+    if whole:
+        named = axes[0].get_legend_handles_labels()
+        axes[0].figure.legend(*named, loc="outside upper center", ncols=4)
+    else:
+        axes[0].legend(loc="upper left" if model.call_option else "lower right")
     return axes[0].figure
 
 
@@ -139,6 +151,13 @@ def profit_histograms(
     Raises:
         ValueError: If there is no strategy, an outcome is not finite, `limits` are not in order,
             or `axes` are not one for each strategy.
+
+    Example:
+
+    >>> profits = {"naked": [-0.04, 0.0, 0.0], "delta": [-0.03, -0.02, -0.02]}
+    >>> figure = profit_histograms(profits, scale=1e4, unit="bp of the spot")
+    >>> figure.axes[-1].get_xlabel()
+    'gains minus liability, bp of the spot'
     """
     profits = {name: scale * np.asarray(values, float) for name, values in profits.items()}
     if not profits:
@@ -232,6 +251,13 @@ def learning_curves(
 
     Raises:
         ValueError: If there is no curve, or a curve is not a list of pairs.
+
+    Example:
+
+    >>> curves = {"network": [(1, 0.030), (10, 0.025)]}
+    >>> figure = learning_curves(curves, references={"optimum": 0.0245})
+    >>> [line.get_label() for line in figure.axes[0].get_lines()]
+    ['band network', 'exact optimum']
     """
     curves = {name: np.asarray(curve, float) for name, curve in curves.items()}
     if not curves:
@@ -291,6 +317,16 @@ def price_against_cost(
 
     Raises:
         ValueError: If costs are not positive, or prices do not fit them.
+
+    Example:
+
+    >>> prices = {"network": ([0.0222, 0.0226], [1e-5, 1e-5]), "naked": [0.0226, 0.0226]}
+    >>> figure = price_against_cost([1e-4, 1e-3], prices, zero_cost_price=0.0221)
+    >>> figure.axes[0].get_yscale()
+    'log'
+
+    Reference:
+        Imaki, Imajo, Ito, Minami, Nakagawa, arXiv:2103.01775, whose figures show this spread.
     """
     costs = np.asarray(costs, float)
     if costs.ndim != 1 or not np.all(costs > 0):

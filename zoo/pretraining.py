@@ -18,6 +18,26 @@ EPOCHS = 50  # points of the learning curve
 FINAL_RATE = 0.01  # last learning rate relative to the first
 
 
+class _Stopwatch(keras.callbacks.Callback):
+    """Time spent on a run, the parts before an interruption included."""
+
+    def __init__(self):
+        super().__init__()
+        self.before = {"cpu_seconds": 0.0, "wall_seconds": 0.0}
+        self.start = self._now()
+
+    @staticmethod
+    def _now():
+        return {"cpu_seconds": time.process_time(), "wall_seconds": time.perf_counter()}
+
+    def get_state(self):
+        now = self._now()
+        return {name: self.before[name] + now[name] - self.start[name] for name in now}
+
+    def set_state(self, state):
+        self.before, self.start = dict(state), self._now()
+
+
 def build_preset(recipe, root, checkpoint=None, strategy=None, verbose="auto"):
     """Trains and judges a preset and writes `root/<name>/`, replacing it only when all is done.
 
@@ -44,10 +64,10 @@ def build_preset(recipe, root, checkpoint=None, strategy=None, verbose="auto"):
         )
         extra = recipe.report(recipe, model, directory, checkpoint) if recipe.report else {}
         about = describe(recipe, model, facts, report, extra)
+        about["figures"] = write_figures(model, about, directory / "figures")
         write_text(directory / "metadata.json", json_text(about))
         write_text(directory / "README.md", card_text(about))
         write_golden(model, recipe.market, directory / "golden.npz")
-        write_figures(model, about, directory / "figures")
         write_saved_model(model, directory)
     update_manifest(root, recipe.name)
     return root / recipe.name
@@ -74,7 +94,7 @@ def train(recipe, checkpoint=None, strategy=None, verbose="auto"):
         )
         model.compile(keras.optimizers.Adam(rate), loss=recipe.loss())
     per_epoch = -(-recipe.steps // EPOCHS)
-    wall, cpu = time.perf_counter(), time.process_time()
+    stopwatch = _Stopwatch()
     history = training.fit(
         model,
         recipe.train_market,
@@ -84,14 +104,14 @@ def train(recipe, checkpoint=None, strategy=None, verbose="auto"):
         batch_size=recipe.batch_size,
         seed=recipe.seed,
         checkpoint=checkpoint,
+        callbacks=[stopwatch],
         verbose=verbose,
     )
     model.market = recipe.market
     losses = history.history["loss"]
     return model, {
         "curve": [[per_epoch * (epoch + 1), float(loss)] for epoch, loss in enumerate(losses)],
-        "cpu_seconds": round(time.process_time() - cpu, 1),
-        "wall_seconds": round(time.perf_counter() - wall, 1),
+        **{name: round(seconds, 1) for name, seconds in stopwatch.get_state().items()},
         "replicas": strategy.num_replicas_in_sync,
     }
 
@@ -143,13 +163,15 @@ def write_golden(model, market, path, paths=8, seed=12345):
 
 
 def write_figures(model, about, directory):
-    """The pictures of the card."""
+    """The pictures of the card; returns their names."""
     from hedgezoo import plots
     from hedgezoo.card_figures import card_figures
 
     directory.mkdir(exist_ok=True)
-    for name, figure in card_figures(model, about).items():
+    figures = card_figures(model, about)
+    for name, figure in figures.items():
         plots.save(figure, directory / f"{name}.png")
+    return sorted(figures)
 
 
 def write_saved_model(model, directory):

@@ -48,7 +48,7 @@ def comparison(report, label=None, labels=None, spot=1.0, title=None, width=80):
         caption=_caption(report, weak),
         box=box.SIMPLE_HEAD,
         pad_edge=False,
-        collapse_padding=width < _WIDE,
+        padding=(0, 1 if width >= _WIDE else 0),
         title_justify="left",
         caption_justify="left",
         title_style="bold",
@@ -100,7 +100,13 @@ def _column(report, strategies, key, basis_points, width):
 
 
 def decimals_for(error):
-    """Decimals that show the first digit of a standard error, or two if that is 1; at most 6."""
+    """Decimals that show the first digit of a standard error, or two if that is 1; at most 6.
+
+    Example:
+
+    >>> decimals_for(0.3), decimals_for(0.12), decimals_for(12.0)
+    (1, 2, 0)
+    """
     decimals = 0
     while decimals < 6 and round(error * 10**decimals) < 2:
         decimals += 1

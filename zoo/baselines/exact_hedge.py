@@ -2,13 +2,13 @@
 
 import functools
 import math
-import numbers
 
 import numpy as np
 
 from hedgezoo.baselines.exact_hedge_european import STARTS, EuropeanProblem
 from hedgezoo.baselines.exact_hedge_lookback import LookbackProblem
 from hedgezoo.baselines.exact_hedge_strategies import as_band_rule, as_policy_rule
+from hedgezoo.baselines.exact_hedge_terms import number, terms_of_market
 
 OPTIONS = ("call", "put", "lookback")
 
@@ -29,22 +29,23 @@ class ExactHedge:
 
     is convex in `q'`, so the best hedge moves the position to the nearest point of a band: the
     no-transaction band. `price` is its value and `band` are its edges; `price_of` puts any other
-    band in the place of the minimum, which gives the risk of, say, a trained network to eight
-    digits where a simulation of a million paths gives four.
+    band in the place of the minimum, which gives the risk of, say, a trained network to six
+    digits where a simulation of a million paths gives three.
 
     Expectations are sums on a grid of log spots, spectrally accurate away from kinks and
-    corrected at them; band edges are roots on a spline over positions. With the default
-    grid the price of an ordinary option is right to about 1e-8 of the spot in a tenth of a second
-    (`spot_nodes=2, position_nodes=48`: 2e-8 in a third of that); that of a lookback to
-    about 1e-7 in a few seconds.
+    corrected at them; band edges are roots on a spline over positions. The default grid gives the
+    price of an ordinary option to about 1e-8 of the spot in a tenth of a second of one core,
+    `spot_nodes=2, position_nodes=48` to 1e-7 in a third of that; a lookback, to about 1e-7, takes
+    some seconds. A given band is as accurate where its edges are continuous in the spot.
 
     The mean of `exp(a S_T)` is infinite for a lognormal spot, so strictly no seller of a call may
-    ever hold less than one unit. Here steps are cut off at 8 standard deviations. While
+    ever hold less than one unit. Here a step is cut off at 8 standard deviations or more. While
     `a · spot · volatility² · maturity < 1/e` values do not depend on the cut: they are the plateau
     of all quadratures that end between the bulk of the law and the far point where `exp(a S)` wins
     over the density. For the naked seller of the default option it is 0.0231594 at a = 1, 0.0297566
     at 10, 0.0967624 at 50 and 0.2619996 at 100. Beyond that bound the price of a hedge that leaves
-    much risk open is an artefact of the cut; the optimum, which leaves little, is not touched.
+    much risk open is an artefact of the cut. The best hedge leaves little, and its price has a
+    plateau as long as `a · spot · volatility · sqrt(time_step)` is below about 30.
 
     Args:
         volatility: Annual volatility.
@@ -63,7 +64,7 @@ class ExactHedge:
         spot_nodes: Nodes of the spot grid per standard deviation of one step. Default 4, and 3 for
             a lookback.
         position_nodes: Nodes of the position grid from the claim's smallest delta to its
-            largest. Default 96, and 32 for a lookback.
+            largest. Default 96, and 48 for a lookback.
         width: Half-width of the spot grid in standard deviations of the horizon, to which the tail
             is added that an unhedged seller looks at. Default 12, and 8 for a lookback.
 
@@ -79,6 +80,7 @@ class ExactHedge:
     [0.024701, 0.024966, 0.096762]
     >>> lower, upper = exact.band([0.95, 1.0, 1.05], step=10)
     >>> print(lower.round(3), upper.round(3))
+    [0.056 0.444 0.835] [0.164 0.575 0.938]
 
     Reference:
         Hodges, Neuberger, "Optimal replication of contingent claims under transaction costs",
@@ -109,25 +111,25 @@ class ExactHedge:
             )
         lookback = option == "lookback"
         self.option = option
-        self.volatility = _number("volatility", volatility, above=0)
-        self.cost = _number("cost", cost, at_least=0)
+        self.volatility = number("volatility", volatility, above=0)
+        self.cost = number("cost", cost, at_least=0)
         if self.cost >= 1:
             raise ValueError(f"`cost` is a rate and must be below 1. Received: cost={cost}")
-        self.risk_aversion = _number("risk_aversion", risk_aversion, above=0)
-        self.strike = _number("strike", strike, above=0)
-        self.spot = _number("spot", spot, above=0)
-        self.steps = _number("steps", steps, at_least=1, whole=True)
-        self.time_step = _number("time_step", time_step, above=0)
-        self.drift = _number("drift", drift)
-        self.kinks = tuple(_number("kinks", kink, above=0) for kink in np.atleast_1d(kinks))
+        self.risk_aversion = number("risk_aversion", risk_aversion, above=0)
+        self.strike = number("strike", strike, above=0)
+        self.spot = number("spot", spot, above=0)
+        self.steps = number("steps", steps, at_least=1, whole=True)
+        self.time_step = number("time_step", time_step, above=0)
+        self.drift = number("drift", drift)
+        self.kinks = tuple(number("kinks", kink, above=0) for kink in np.atleast_1d(kinks))
         if not callable(option):
             self.kinks = (self.strike,)
         spot_nodes = (3 if lookback else 4) if spot_nodes is None else spot_nodes
-        self.spot_nodes = _number("spot_nodes", spot_nodes, at_least=2, whole=True)
-        position_nodes = (32 if lookback else 96) if position_nodes is None else position_nodes
-        self.position_nodes = _number("position_nodes", position_nodes, at_least=8, whole=True)
+        self.spot_nodes = number("spot_nodes", spot_nodes, at_least=2, whole=True)
+        position_nodes = (48 if lookback else 96) if position_nodes is None else position_nodes
+        self.position_nodes = number("position_nodes", position_nodes, at_least=8, whole=True)
         width = (8 if lookback else 12) if width is None else width
-        self.width = _number("width", width, at_least=6)
+        self.width = number("width", width, at_least=6)
 
     @classmethod
     def from_market(cls, market, risk_aversion, **grid):
@@ -145,37 +147,7 @@ class ExactHedge:
         Raises:
             ValueError: If the market has several instruments or another payoff.
         """
-        from hedgezoo.datasets.payoffs import Binary, European, Lookback
-
-        payoff, strike, kinks = market.payoff, getattr(market.payoff, "strike", None), ()
-        if isinstance(payoff, European):
-            option = "call" if payoff.call else "put"
-        elif isinstance(payoff, Lookback) and payoff.call and strike is not None:
-            option = "lookback"
-        elif isinstance(payoff, Binary):
-            option, kinks = functools.partial(_binary, strike=strike, call=payoff.call), (strike,)
-        else:
-            raise ValueError(
-                "The payoff must be European, Binary, or a Lookback call with a strike. "
-                f"Received: market.payoff={payoff!r}"
-            )
-        names = ("volatility", "cost", "spot", "time_step", "drift")
-        terms = {name: np.ravel(getattr(market, name)) for name in names}
-        for name, values in terms.items():
-            if values.size != 1:
-                raise ValueError(
-                    "The market must have one instrument. "
-                    f"Received: market.{name}={getattr(market, name)}"
-                )
-        return cls(
-            **{name: values[0] for name, values in terms.items()},
-            steps=market.steps,
-            risk_aversion=risk_aversion,
-            strike=strike,
-            option=option,
-            kinks=kinks,
-            **grid,
-        )
+        return cls(risk_aversion=risk_aversion, **terms_of_market(market), **grid)
 
     def price(self, spot=None):
         """Price under the best hedge, the smallest that the seller may ask for.
@@ -221,6 +193,8 @@ class ExactHedge:
     def price_of_policy(self, policy, spot=None, **market):
         """Price under a hedge whose next position depends on the present one in any way.
 
+        As accurate as `price_of` where the policy is smooth, to about 1e-6 where it has kinks.
+
         Args:
             policy: A function `policy(spot, step, position)`, for a lookback
                 `policy(spot, step, position, maximum)`, of arguments that broadcast, to new
@@ -257,7 +231,7 @@ class ExactHedge:
             ValueError: If a spot is not positive, `step` is not a trading date, or `maximum` is
                 missing, superfluous or below the spot.
         """
-        step = _number("step", step, at_least=0, whole=True)
+        step = number("step", step, at_least=0, whole=True)
         if step >= self.steps:
             raise ValueError(f"`step` must be below steps={self.steps}. Received: step={step}")
         spot = np.asarray(spot, float)
@@ -321,20 +295,3 @@ class ExactHedge:
         if self._without_claim is not None:
             price = price - self._without_claim(log_spot)
         return float(price) if spot is None else price
-
-
-def _binary(spot, strike, call):
-    return np.where(spot >= strike, float(call), float(not call))
-
-
-def _number(name, value, above=None, at_least=None, whole=False):
-    kind = numbers.Integral if whole else numbers.Real
-    fine = isinstance(value, kind) and not isinstance(value, bool) and math.isfinite(value)
-    if fine:
-        fine = (above is None or value > above) and (at_least is None or value >= at_least)
-    if not fine:
-        bound = f" above {above}" if above is not None else ""
-        bound = f" of at least {at_least}" if at_least is not None else bound
-        what = "a whole number" if whole else "a finite number"
-        raise ValueError(f"`{name}` must be {what}{bound}. Received: {name}={value!r}")
-    return int(value) if whole else float(value)

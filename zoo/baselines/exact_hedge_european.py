@@ -5,6 +5,8 @@ import numpy as np
 from hedgezoo.baselines.exact_hedge_grids import PositionGrid, SpotGrid
 from hedgezoo.baselines.exact_hedge_trade import trade
 
+REACH = 8.0  # standard deviations at which a step is cut off
+MORE_REACH = 16.0  # the most that is added for large risk aversion
 CONE = 9.0  # spots further out, in standard deviations, do not widen the grid of positions
 STARTS = 4.0  # starting spots that prices are asked for, in standard deviations of the horizon
 
@@ -73,7 +75,7 @@ class EuropeanProblem:
         for step, (lower, upper) in enumerate(bands):
             inside, weight = cone(self.market, self.spots, step)
             seen.append((lower[inside], upper[inside], weight[inside]))
-        positions = grid_for_bands(self.market, self.positions, self.slopes, seen, weights)
+        positions = grid_for_bands(self.market, self.positions, self.slopes, seen)
         return self.solve(positions, lambda step: {"band": positions.clip(bands[step])})[0]
 
     def solve_policy(self, rule):
@@ -145,14 +147,16 @@ def spot_grid(market, node):
     tilt = market.risk_aversion * market.spot * horizon
     below = market.width + _tail(tilt, -horizon)
     above = market.width + _tail(tilt, horizon)
-    start = np.log(market.spot)
+    start, deviation = np.log(market.spot), np.sqrt(variance)
     return SpotGrid(
         node,
         mean,
-        np.sqrt(variance),
+        deviation,
         start - below * horizon + min(shift, 0.0),
-        start + above * horizon + max(shift, 0.0),
+        max(start + above * horizon + max(shift, 0.0), np.log(node) + deviation),
         market.spot_nodes,
+        # half a unit is what the best hedge leaves open at the money on the last day
+        REACH + min(tilt / np.sqrt(market.steps) / 2, MORE_REACH),
     )
 
 
@@ -211,7 +215,9 @@ def grid_for_bands(market, positions, slopes, bands):
     breaks = merge([0.0, *ends], [*slopes, low, high, *fixed], 5e-3 * scale)
     values = np.concatenate([edge for band in bands for edge in band[:2]])
     weights = np.concatenate([band[2] for band in bands for _ in range(2)])
-    moving = np.abs(values[:, None] - breaks).min(axis=1) > 1e-4 * scale
+    right = np.clip(np.searchsorted(breaks, values), 1, len(breaks) - 1)
+    moving = np.minimum(values - np.take(breaks, right - 1), np.take(breaks, right) - values)
+    moving = moving > 1e-4 * scale
     more = quantiles(values[moving], weights[moving], market.position_nodes)
     return PositionGrid(breaks, market.position_nodes / scale / 2, more, kinks=True)
 

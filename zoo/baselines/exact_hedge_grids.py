@@ -15,8 +15,7 @@ import itertools
 
 import numpy as np
 
-KERNEL_REACH = 8.0  # one market step is cut off at this many standard deviations
-GAUSS_POINTS = 48  # per smooth piece of the payoff, exact to rounding for a Gaussian on 16 sd
+GAUSS_POINTS = 6  # per unit of reach and smooth piece of the payoff: exact for a Gaussian
 BLOCK = 96  # rows per matrix product
 SMALLEST_SUM = 1e-250  # below it, a sum of scaled exponentials has lost digits to underflow
 
@@ -34,16 +33,17 @@ class SpotGrid:
         lowest: log spot that the grid reaches down to.
         highest: log spot that it reaches up to.
         nodes: nodes per `deviation`.
+        reach: a step is cut off at this many standard deviations.
     """
 
-    def __init__(self, node, mean, deviation, lowest, highest, nodes):
-        self.mean, self.deviation, self.nodes = mean, deviation, nodes
+    def __init__(self, node, mean, deviation, lowest, highest, nodes, reach):
+        self.mean, self.deviation, self.nodes, self.reach = mean, deviation, nodes, reach
         self.spacing = deviation / nodes
         first = np.floor((lowest - np.log(node)) / self.spacing)
         last = np.ceil((highest - np.log(node)) / self.spacing)
         self.log_spot = np.log(node) + self.spacing * np.arange(first, last + 1)
         self.spot = np.exp(self.log_spot)
-        self.margin = int(np.ceil(KERNEL_REACH * nodes + abs(mean) / self.spacing)) + 1
+        self.margin = int(np.ceil(self.reach * nodes + abs(mean) / self.spacing)) + 1
         self._kernel = np.zeros((BLOCK, BLOCK + 2 * self.margin))
         self._log_weights = self.log_weights()
         for row in range(BLOCK):
@@ -118,7 +118,7 @@ class SpotGrid:
         held = self.certainty_equivalent(owed, risk_aversion)
         log_spot = self.log_spot[:rows]
         distance = np.log(np.asarray(kinks, float)) - log_spot[:, None] - self.mean
-        near = (np.abs(distance) < KERNEL_REACH * self.deviation).any(axis=1)
+        near = (np.abs(distance) < self.reach * self.deviation).any(axis=1)
         held[near] = self.exact_certainty_equivalent(
             payoff, kinks, positions, risk_aversion, log_spot[near]
         )
@@ -136,9 +136,9 @@ class SpotGrid:
         return held
 
     def _piecewise(self, payoff, score, log_spot, positions, risk_aversion):
-        points, weights = np.polynomial.legendre.leggauss(GAUSS_POINTS)
+        points, weights = np.polynomial.legendre.leggauss(round(GAUSS_POINTS * self.reach))
         cuts = np.pad(score, ((0, 0), (1, 1)), constant_values=((0, 0), (-np.inf, np.inf)))
-        cuts = np.clip(cuts, -KERNEL_REACH, KERNEL_REACH)
+        cuts = np.clip(cuts, -self.reach, self.reach)
         middle = (cuts[:, 1:] + cuts[:, :-1])[..., None] / 2
         half = (cuts[:, 1:] - cuts[:, :-1])[..., None] / 2
         normal = (middle + half * points).reshape(len(score), -1)

@@ -16,7 +16,7 @@ from hedgezoo.baselines.exact_hedge_european import (
     reach_of_policy,
     spot_grid,
 )
-from hedgezoo.baselines.exact_hedge_trade import add_masses, kink_masses, trade
+from hedgezoo.baselines.exact_hedge_trade import add_masses, kink_masses, relative_exp, trade
 
 STENCIL = 6  # nodes for derivatives on one side of a kink
 NODES = np.arange(STENCIL)
@@ -131,7 +131,7 @@ class LookbackProblem:
         # nodes up to the first spot from the first level: below the strike, levels do not matter
         around = np.concatenate([now[0][0], owed])[strike : strike + 2 * STENCIL - 1]
         scale = around[STENCIL - 1]
-        values = np.expm1(risk_aversion * (around - scale))
+        values = relative_exp(risk_aversion * (around - scale))
         jumps = _jumps(values[:STENCIL], values[STENCIL - 1 :])
         return now, owed, integrand, (scale, kink_masses(jumps, 0.0))
 
@@ -147,13 +147,13 @@ class LookbackProblem:
         start = 1 if level == 0 else 0
         if level >= self.strike_level or level + start + STENCIL - 1 <= self.strike_level:
             right = diagonal_owed[level + start - 1 :][:STENCIL]
-            left, right = (np.expm1(risk_aversion * (x - owed[-1])) for x in (owed, right))
+            left, right = (relative_exp(risk_aversion * (x - owed[-1])) for x in (owed, right))
             kinks.append((top, owed[-1], kink_masses(_jumps(left, right, place, start), place)))
         if level < self.strike_level < level + self.spots.margin - 2:
             kinks.append((self.tops[self.strike_level], *strike_kink))
         for node, scale, masses in kinks:
             some = slice(node - 1, node + 3)
-            relative = np.exp(risk_aversion * (scale - path[some]))
+            relative = 1 + relative_exp(risk_aversion * (scale - path[some]))
             path[some] = add_masses(path[some], np.stack(masses) * relative, risk_aversion)
         return path
 

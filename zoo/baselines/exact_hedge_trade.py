@@ -2,13 +2,13 @@
 
 After the trade, values have a kink in the spot wherever a position touches the edge of the band:
 on one side of it the hedger trades, on the other she rests. Both branches are smooth and known
-everywhere, so the trapezoid rule is corrected by the Euler-Maclaurin formula for their difference
-(fourth order in the spacing instead of second).
+everywhere, so the trapezoid rule is corrected by the Euler-Maclaurin formula for their difference,
+which removes the errors of second to fourth order in the spacing.
 """
 
 import numpy as np
 
-LARGEST_EXPONENT = 50.0  # beyond it, a correction at a kink would be cut off anyway
+LARGEST_EXPONENT = 50.0  # beyond it, a correction at a kink is cut off anyway
 
 
 def trade(held, positions, spot, cost, risk_aversion, band=None, target=None):
@@ -59,6 +59,11 @@ def add_masses(owed, factor, risk_aversion):
     return owed + np.log1p(np.clip(factor, -0.5, 1.0)) / risk_aversion
 
 
+def relative_exp(exponent):
+    """`exp(exponent) − 1`, bounded."""
+    return np.expm1(np.minimum(exponent, LARGEST_EXPONENT))
+
+
 def kink_masses(derivatives, place):
     """Masses that correct the trapezoid sum of `D(x) K(x)` over `x > kink`, with `D(kink) = 0`.
 
@@ -98,8 +103,8 @@ def _correct_kinks(factor, exponent, risk_aversion, inside, outside, where):
         return
     stencil = (np.arange(4)[:, None] + row, column)
     scale = exponent[row + 1, column]
-    jump = np.expm1(np.minimum(risk_aversion * inside[stencil] - scale, LARGEST_EXPONENT))
-    jump -= np.expm1(np.minimum(risk_aversion * outside[stencil] - scale, LARGEST_EXPONENT))
+    jump = relative_exp(risk_aversion * inside[stencil] - scale)
+    jump -= relative_exp(risk_aversion * outside[stencil] - scale)
     edge = where[stencil]
     place = edge[1] / (edge[1] - edge[2])
     c0, c1, c2, c3 = _cubic(edge)
@@ -112,7 +117,7 @@ def _correct_kinks(factor, exponent, risk_aversion, inside, outside, where):
     # inside on the left is all of the line less inside on the right
     side = np.where(edge[2] > 0, 1.0, -1.0)
     for node, mass in enumerate(kink_masses(derivatives, place)):
-        relative = np.exp(np.minimum(scale - exponent[row + node, column], LARGEST_EXPONENT))
+        relative = 1 + relative_exp(scale - exponent[row + node, column])
         np.add.at(factor, (row + node, column), side * mass * relative)
 
 

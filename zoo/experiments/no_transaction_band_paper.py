@@ -16,7 +16,7 @@ CURVE_COST = float(np.exp(-7.5))  # of the paper's learning curves, 5.5 bp
 CURVE_PATHS = 10_000  # per simulation; the paper's code simulates 50 000
 
 
-def price_against_cost(recipe, costs=COSTS, steps=500, batch_size=2048, store=None, verbose=True):
+def price_against_cost(recipe, costs=COSTS, steps=300, batch_size=1024, store=None, verbose=True):
     """Prices of every strategy over a grid of cost rates.
 
     Prices are exact (dynamic programming) for the bands, the naked position and the optimum, and
@@ -116,7 +116,7 @@ def _train(model, market, steps, batch_size, seed=1):
     from hedgezoo.losses import EntropicRisk
 
     model.build()
-    rate = keras.optimizers.schedules.CosineDecay(1.5e-3, steps, alpha=0.01)
+    rate = keras.optimizers.schedules.CosineDecay(2e-3, steps, alpha=0.01)
     model.compile(keras.optimizers.Adam(rate), loss=EntropicRisk(1.0))
     sampled = dataclasses.replace(market, draws="sobol")
     training.fit(model, sampled, steps_per_epoch=steps, batch_size=batch_size, seed=seed, verbose=0)

@@ -1,0 +1,202 @@
+"""Presets: what is shipped is whole, says how it was made, and is what it says."""
+
+import json
+import shutil
+
+import keras
+import numpy as np
+import pytest
+
+import hedgezoo
+from hedgezoo import presets
+from hedgezoo.cards import card_text
+from hedgezoo.recipe import recipe, recipe_names
+
+NAMES = presets.list_presets()
+SCHEMA = {
+    "built_with": dict,
+    "class": str,
+    "description": str,
+    "evaluation": dict,
+    "figures": list,
+    "licence": str,
+    "limits": list,
+    "metrics": dict,
+    "name": str,
+    "paper": dict,
+    "parameters": int,
+    "recipe": dict,
+    "schema": int,
+    "task": str,
+    "training": dict,
+}
+
+
+def test_every_recipe_is_shipped():
+    assert recipe_names() == NAMES
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_files_are_those_of_the_manifest(name):
+    assert hedgezoo.verify(name) >= 8
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_metadata_has_the_schema(name):
+    about = presets.metadata(name)
+    for key, kind in SCHEMA.items():
+        assert isinstance(about[key], kind), key
+    assert about["name"] == name
+    for metric in about["metrics"].values():
+        assert set(metric) == {"value", "stderr"}
+        assert np.isfinite(metric["value"])
+    for needed in ("price", "naked/price", "delta/price", "whalley_wilmott/price"):
+        assert about["metrics"][needed]["stderr"] > 0
+    assert about["training"]["cpu_seconds"] > 0
+    assert about["limits"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_metadata_agrees_with_recipe_and_card(name):
+    about, made = presets.metadata(name), recipe(name)
+    assert about["description"] == made.description
+    assert about["recipe"]["steps"] == made.steps
+    assert about["recipe"]["batch_size"] == made.batch_size
+    assert about["recipe"]["market"] == repr(made.train_market)
+    assert hedgezoo.card(name) == card_text(about)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_rebuilt_model_gives_the_golden_outputs(name):
+    model = hedgezoo.load(name)
+    assert model.count_params() == presets.metadata(name)["parameters"]
+    with np.load(presets.root() / name / "golden.npz", allow_pickle=False) as golden:
+        inputs = {key: golden[key] for key in ("features", "price", "cost")}
+        np.testing.assert_allclose(model.positions(inputs), golden["positions"], atol=2e-6)
+        np.testing.assert_allclose(model(inputs), golden["gains"], atol=2e-6)
+
+
+@pytest.mark.serving
+@pytest.mark.parametrize("name", NAMES)
+def test_saved_model_loads_through_the_c_api_and_gives_the_golden_outputs(name):
+    from hedgezoo.serving import check_saved_model, load_with_c_api
+
+    directory = presets.root() / name / "1"
+    check_saved_model(directory)
+    with np.load(presets.root() / name / "golden.npz", allow_pickle=False) as golden:
+        inputs = {key: golden[key] for key in ("features", "price", "cost")}
+        found = load_with_c_api(directory).run(inputs, "rollout")
+        np.testing.assert_allclose(found["positions"], golden["positions"], atol=2e-6)
+        np.testing.assert_allclose(found["gains"], golden["gains"], atol=2e-6)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_headline_price_is_measured_again(name):
+    about = presets.metadata(name)
+    report = hedgezoo.evaluate(name, paths=2**15, seed=99, exact=False, baselines=False)
+    stated = about["metrics"]["price"]
+    error = np.hypot(report["price"]["stderr"], stated["stderr"])
+    assert abs(report["price"]["value"] - stated["value"]) < 4.5 * error
+
+
+def test_first_preset_is_within_its_gap_of_the_exact_optimum():
+    model = hedgezoo.load("no_transaction_band_european_v1")
+    problem = hedgezoo.ExactHedge.from_market(model.market, risk_aversion=50.0)
+    gap = problem.price_of(model) / problem.price() - 1
+    assert -1e-7 < gap < 5e-4
+    assert problem.price() == pytest.approx(0.024482, abs=1e-6)
+
+
+def test_configs_name_no_code():
+    for name in NAMES:
+        text = (presets.root() / name / "preset.json").read_text(encoding="utf-8")
+        for word in ("Lambda", "TFSMLayer", "TorchModuleWrapper", "module", "function"):
+            assert word not in text
+
+
+def test_presets_of_a_class():
+    found = hedgezoo.NoTransactionBand.presets
+    assert "no_transaction_band_european_v1" in found
+    assert "feed_forward_european_v1" not in found
+
+
+@pytest.fixture
+def stored(tmp_path):
+    model = hedgezoo.NoTransactionBand(hidden_units=(4,), risk_aversion=7.0)
+    model.build()
+    model.save_to_preset(tmp_path / "mine")
+    return model, tmp_path / "mine"
+
+
+def test_round_trip_of_a_users_preset(stored):
+    model, directory = stored
+    loaded = hedgezoo.NoTransactionBand.from_preset(directory)
+    np.testing.assert_array_equal(loaded.band([0.9, 1.0], 0.1), model.band([0.9, 1.0], 0.1))
+    assert loaded.constants["risk_aversion"] == 7.0
+
+
+def test_existing_files_are_not_overwritten(stored):
+    model, directory = stored
+    before = (directory / "preset.json").read_bytes()
+    with pytest.raises(ValueError, match="not an empty directory"):
+        model.save_to_preset(directory)
+    assert (directory / "preset.json").read_bytes() == before
+    assert sorted(path.name for path in directory.parent.iterdir()) == ["mine"]
+
+
+def test_failed_save_leaves_nothing(tmp_path, monkeypatch):
+    model = hedgezoo.NoTransactionBand(hidden_units=(4,))
+    model.build()
+    monkeypatch.setattr(presets, "json_text", lambda content: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        model.save_to_preset(tmp_path / "mine")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_damaged_weights_are_named(stored):
+    _, directory = stored
+    weights = directory / "model.weights.h5"
+    content = bytearray(weights.read_bytes())
+    content[len(content) // 2] ^= 1
+    weights.write_bytes(content)
+    with pytest.raises(ValueError, match=r"model\.weights\.h5 is damaged"):
+        hedgezoo.load(directory)
+
+
+def test_damaged_shipped_file_is_named(tmp_path, monkeypatch):
+    name = "no_transaction_band_european_v1"
+    shutil.copytree(presets.root(), tmp_path / "saved_models")
+    monkeypatch.setattr(presets, "root", lambda: tmp_path / "saved_models")
+    (tmp_path / "saved_models" / name / "golden.npz").write_bytes(b"")
+    with pytest.raises(ValueError, match=r"'golden\.npz' is damaged"):
+        hedgezoo.load(name)
+    (tmp_path / "saved_models" / name / "golden.npz").unlink()
+    with pytest.raises(ValueError, match=r"'golden\.npz' is missing"):
+        hedgezoo.verify(name)
+
+
+def test_only_classes_of_the_library_are_built(stored):
+    _, directory = stored
+    path = directory / "preset.json"
+    about = json.loads(path.read_text())
+    path.write_text(json.dumps({**about, "class": "Lambda"}))
+    with pytest.raises(ValueError, match="'Lambda'"):
+        hedgezoo.load(directory)
+    path.write_text(json.dumps({**about, "schema": 99}))
+    with pytest.raises(ValueError, match="schema 99"):
+        hedgezoo.load(directory)
+    path.write_text("{")
+    with pytest.raises(ValueError, match="cannot be read"):
+        hedgezoo.load(directory)
+
+
+def test_errors(stored):
+    _, directory = stored
+    with pytest.raises(ValueError, match="Did you mean 'feed_forward_european_v1'"):
+        hedgezoo.load("feed_foward_european_v1")
+    with pytest.raises(ValueError, match="holds a NoTransactionBand, not a FeedForwardHedge"):
+        hedgezoo.FeedForwardHedge.from_preset(directory)
+    with pytest.raises(ValueError, match="cannot be stored"):
+        presets.save(keras.Sequential(), directory.parent / "other")
+    with pytest.raises(ValueError, match="no weights yet"):
+        hedgezoo.NoTransactionBand().save_to_preset(directory.parent / "other")
