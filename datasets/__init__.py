@@ -1,3 +1,5 @@
+"""What happens: simulated markets, payoffs, and a user's own paths, ready for `model.fit`."""
+
 if __name__ != "hedgezoo.datasets":
     raise ImportError(
         "datasets/ is the source of hedgezoo.datasets; import it by that name "

@@ -54,6 +54,9 @@ def windows(prices, steps, stride=None):
     Returns:
         Array `(N, T+1, D)`.
 
+    Raises:
+        ValueError: If the series is too short, or a price is not positive; the first is named.
+
     Example:
 
     >>> windows([1.0, 2.0, 4.0, 2.0, 1.0], steps=2).squeeze(-1)

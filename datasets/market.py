@@ -24,6 +24,9 @@ class Market(abc.ABC):
     - `cost` `(B, T, D)`: money per unit traded at each decision time;
 
     and `liability` `(B,)` is the payoff owed at the horizon.
+
+    Raises:
+        ValueError: If an argument is out of its range; the message names it.
     """
 
     @abc.abstractmethod

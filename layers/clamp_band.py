@@ -134,6 +134,9 @@ class ClampBandHedge(keras.layers.Layer):
     Output shape:
         `(B, T, D)`.
 
+    Raises:
+        ValueError: If `method` is unknown; see also `clamp_band`.
+
     Example:
 
     >>> lower = tf.constant([[[0.3], [0.1]]])

@@ -196,6 +196,9 @@ class HedgeFeatures(keras.layers.Layer):
     Output shape:
         `(B, T, F)`.
 
+    Raises:
+        ValueError: If a name is unknown or the inputs lack the price; see also `hedge_features`.
+
     Example:
 
     >>> layer = HedgeFeatures(("moneyness", "time_to_expiry"), time_step=0.5)

@@ -112,7 +112,7 @@ class MultilayerPerceptron(keras.layers.Layer):
         seed: Integer that all random initial weights follow from, or None.
         output_initializer: Initializer of the last kernel; defaults to `kernel_initializer`.
         output_bias: Initial value(s) of the last bias, a number or one per output.
-        rows_per_chunk: Rows per chunk; `"auto"` is 2500 on a CPU and unlimited with a GPU,
+        rows_per_chunk: Rows per chunk; `"auto"` is 2500 for many rows on a CPU, else unlimited;
             `None` is unlimited.
         resident_rows: Up to so many rows, all activations are kept for the backward pass; of more
             rows, those of half as many.
@@ -218,8 +218,9 @@ class MultilayerPerceptron(keras.layers.Layer):
         return tf.reshape(outputs, (*leading, self.outputs))
 
     def _map_rows(self, rows, kernels, biases):
-        chunk, count = self._chunk(), rows.shape[0]
-        if chunk is None or count is None or count <= 2 * chunk:
+        count = rows.shape[0]
+        chunk = self._chunk(count)
+        if chunk is None or count is None or count <= chunk:
             return dense_stack(rows, kernels, biases, self.activation)
         kept = count if count <= self.resident_rows else self.resident_rows // 2
         parts = [
@@ -232,10 +233,12 @@ class MultilayerPerceptron(keras.layers.Layer):
             )
         return tf.concat(parts, 0)
 
-    def _chunk(self):
+    def _chunk(self, count):
         if self.rows_per_chunk != "auto":
             return self.rows_per_chunk
-        return None if tf.config.list_logical_devices("GPU") else 2500
+        # few rows fit the cache anyway, and chunks take time to trace
+        whole = count is None or count <= 40_000 or tf.config.list_logical_devices("GPU")
+        return None if whole else 2500
 
     def compute_output_shape(self, input_shape):
         return (*input_shape[:-1], self.outputs)

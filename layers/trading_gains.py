@@ -155,6 +155,9 @@ class TradingGains(keras.layers.Layer):
     Output shape:
         `(B,)`, in float32 also under a 16-bit policy.
 
+    Raises:
+        ValueError: If the positions are missing; see also `trading_gains`.
+
     Example:
 
     >>> price = tf.constant([[[1.0], [2.0], [4.0]]])

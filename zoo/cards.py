@@ -33,7 +33,7 @@ def card_text(about):
         _use(about),
         _results(about),
         _figures(about),
-        *(f"## {title}\n\n{text}" for title, text in about.get("sections", {}).items()),
+        *_experiments(about),
         _training(about),
         "## Limits\n\n" + "\n".join(f"- {limit}" for limit in about["limits"]),
         _source(about),
@@ -98,6 +98,17 @@ def _results(about):
                 f"Cheaper than {ROWS[name]} by {_cell(saving)} (paired difference on these paths)."
             )
     return "\n".join(lines) + "".join(f"\n\n{note}" for note in notes)
+
+
+def _experiments(about):
+    """Sections on what was measured for some presets only."""
+    from hedgezoo import optimality_gap
+    from hedgezoo.experiments import no_transaction_band_paper
+
+    if "paper_experiment" in about:
+        yield no_transaction_band_paper.card_section(**about["paper_experiment"])
+    if "box" in about:
+        yield optimality_gap.card_section(about["box"])
 
 
 def _figures(about):

@@ -4,11 +4,11 @@ import keras
 import tensorflow as tf
 
 from hedgezoo.band_hedge import BandHedge
-from hedgezoo.baselines.whalley_wilmott import whalley_wilmott_width
+from hedgezoo.baselines.whalley_wilmott import vanishing_gamma_width, whalley_wilmott_width
 from hedgezoo.layers.black_scholes import log_moneyness_delta
 from hedgezoo.layers.multilayer_perceptron import MultilayerPerceptron
 
-WIDTHS = ("learned", "whalley_wilmott")
+WIDTHS = ("learned", "whalley_wilmott", "asymptotic")
 INPUTS = ("raw", "standardized")
 _LEAK = 0.01  # slope of the rectifier below zero, as in the paper's code
 
@@ -27,7 +27,10 @@ class NoTransactionBand(BandHedge):
         activation: Hidden activation.
         width: How an output o becomes a half-width:
             `"learned"`: leaky_relu(o), the paper's;
-            `"whalley_wilmott"`: leaky_relu(h + o) with the Whalley-Wilmott half-width h.
+            `"whalley_wilmott"`: leaky_relu(h + o) with the Whalley-Wilmott half-width h;
+            `"asymptotic"`: leaky_relu(h + k + o·g), where k is the half-width that is right where
+            gamma vanishes and g fades from 1 to 0 beyond three standard deviations, so that no
+            network decides what no path of the training showed it.
         inputs: `"raw"` feeds the features as they are (the paper); `"standardized"` feeds
             log-moneyness in standard deviations of the terminal law and the logarithms of the
             positive features relative to the market's constants.
@@ -96,23 +99,25 @@ class NoTransactionBand(BandHedge):
         volatility = self.column(features, "volatility")
         delta = log_moneyness_delta(moneyness, left, volatility, self.call_option)
         outputs = self.network(self._coordinates(features))
-        if self.width == "whalley_wilmott":
-            outputs += whalley_wilmott_width(
-                moneyness,
-                left,
+        if self.width != "learned":
+            terms = (
                 volatility,
                 self.column(features, "cost"),
                 self.column(features, "risk_aversion") * self.strike,
-            )[..., None]
+            )
+            start = whalley_wilmott_width(moneyness, left, *terms)
+            if self.width == "asymptotic":
+                start += vanishing_gamma_width(moneyness, left, *terms)
+                deviations = tf.abs(moneyness) * self._per_deviation(features)
+                outputs *= tf.exp(-0.5 * tf.nn.relu(deviations - 3.0) ** 2)[..., None]
+            outputs += start[..., None]
         below, above = tf.unstack(tf.nn.leaky_relu(outputs, _LEAK), axis=-1)
         return (delta - below)[..., None], (delta + above)[..., None]
 
     def _coordinates(self, features):
         if self.input_scaling == "raw":
             return features
-        left = self.column(features, "time_to_expiry")
-        volatility = self.column(features, "volatility")
-        per_deviation = tf.math.rsqrt(tf.maximum(volatility * volatility * left, 1e-10))
+        per_deviation = self._per_deviation(features)
         columns = []
         for index, name in enumerate(self.feature_names):
             value = features[..., index]
@@ -125,6 +130,11 @@ class NoTransactionBand(BandHedge):
                 value = tf.math.log(tf.maximum(value, 1e-10) / self.constants[name])
             columns.append(value)
         return tf.stack(columns, axis=-1)
+
+    def _per_deviation(self, features):
+        left = self.column(features, "time_to_expiry")
+        volatility = self.column(features, "volatility")
+        return tf.math.rsqrt(tf.maximum(volatility * volatility * left, 1e-10))
 
     def get_config(self):
         return {

@@ -30,7 +30,9 @@ def gaps_over_box(model, box, contracts=64, seed=0, time_step=1 / 250):
 
     from hedgezoo.baselines.exact_hedge import ExactHedge
 
-    inside = qmc.Sobol(len(NAMES), seed=seed).random(contracts)
+    # points come in powers of two; the first of them are spread evenly, too
+    power = max(contracts - 1, 1).bit_length()
+    inside = qmc.Sobol(len(NAMES), seed=seed).random_base2(power)[:contracts]
     corners = itertools.product((0.0, 1.0), repeat=len(NAMES))
     rows = []
     for point in (*inside, *corners):
@@ -70,14 +72,14 @@ def report(recipe, model, directory, checkpoint=None):
         checkpoint: Not needed.
 
     Returns:
-        Dictionary with `box` (see `gaps_over_box`) and `sections` (text for the card).
+        What `gaps_over_box` returns.
     """
     box = {name: getattr(recipe.train_market, name) for name in NAMES}
     found = gaps_over_box(model, box, contracts=48, seed=7, time_step=recipe.train_market.time_step)
     figures = directory / "figures"
     figures.mkdir(exist_ok=True)
     save(draw(found["box"]["contracts"]), figures / "gaps.png")
-    return {**found, "sections": {"Gap to the exact optimum over the box": _text(found["box"])}}
+    return found
 
 
 @styled
@@ -113,9 +115,12 @@ def draw(contracts):
     return figure
 
 
-def _text(box):
+def card_section(box):
+    """The section of a model card on what `gaps_over_box` found, Markdown."""
     rows, quantiles = box["contracts"], box["quantiles"]
     lines = [
+        "## Gap to the exact optimum over the box",
+        "",
         f"{len(rows)} contracts: the 16 corners of the box, and points spread inside. Gap of the "
         "exact price to the exact optimum, in percent of the optimum, without Monte Carlo error.",
         "",

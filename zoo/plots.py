@@ -283,6 +283,7 @@ def learning_curves(
     margin = 0.15 * (high - low or abs(high) or 1.0)
     axis.set_ylim(low - margin, high + margin)
     axis.set_xscale("log")
+    _label_a_few(axis.xaxis)
     steps = np.concatenate([curve[:, 0] for curve in curves.values()])
     axis.set_xlim(steps.min(), steps.max() if steps.max() > steps.min() else None)
     axis.set_title(title)
@@ -359,6 +360,15 @@ def price_against_cost(
     if legend:
         axis.legend(loc="upper left")
     return axis.figure
+
+
+def _label_a_few(axis):
+    """Labels 1, 2 and 5 of each power of ten: more of them would overlap."""
+    from matplotlib.ticker import LogFormatterSciNotation, LogLocator, NullFormatter
+
+    axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    axis.set_major_formatter(LogFormatterSciNotation(labelOnlyBase=False))
+    axis.set_minor_formatter(NullFormatter())
 
 
 def _with_error(name, given, count):

@@ -72,10 +72,10 @@ def test_paper_costs_are_its_grid():
     assert paper.COSTS[-1] == pytest.approx(6.74e-3, rel=1e-3)
 
 
-def test_settled_is_the_first_point_of_the_final_plateau():
-    curve = [[10, 2.0], [20, 1.5], [30, 1.005], [40, 1.001], [50, 1.0]]
-    assert paper.settled(curve) == 30
-    assert paper.settled([[1, 2.0], [2, 1.0], [3, 1.5], [4, 1.0]]) == 4
+def test_reached_is_the_first_point_near_the_end():
+    curve = [[10, 2.0], [20, 1.5], [30, 1.005], [40, 1.2], [50, 1.0]]
+    assert paper.reached(curve) == 30
+    assert paper.reached(curve, tolerance=0.5) == 20
 
 
 @pytest.mark.slow

@@ -11,7 +11,8 @@ class DeltaHedge(BandHedge):
     """The Black-Scholes delta: a band of width zero.
 
     Args:
-        **kwargs: Of `HedgeModel`.
+        features, strike, call, volatility, cost, risk_aversion, maturity: As in `HedgeModel`.
+        **kwargs: Of `keras.Model`.
 
     Example:
 

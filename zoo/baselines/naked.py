@@ -11,7 +11,8 @@ class Naked(BandHedge):
     """Never trades.
 
     Args:
-        **kwargs: Of `HedgeModel`.
+        features, strike, call, volatility, cost, risk_aversion, maturity: As in `HedgeModel`.
+        **kwargs: Of `keras.Model`.
 
     Example:
 

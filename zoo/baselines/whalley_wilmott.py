@@ -36,18 +36,40 @@ def whalley_wilmott_width(log_moneyness, time_to_expiry, volatility, cost, risk_
     return scale * tf.exp(-(d1 * d1 + log_moneyness) / 3.0)
 
 
+def vanishing_gamma_width(log_moneyness, time_to_expiry, volatility, cost, risk_aversion):
+    """Half-width of the optimal band far from the strike, where the delta is 0 or 1 for good.
+
+    k = c / (a σ² τ S). To hold ε units too many until expiry adds a ε² S² σ² τ / 2 to the risk, to
+    trade them away costs c ε S; k is where the next bit of either costs the same. (Whalley and
+    Wilmott's width vanishes there with the gamma, which trades too much.) At most 2 units.
+
+    Args:
+        log_moneyness: log(S/K). All arguments broadcast.
+        time_to_expiry: τ, years.
+        volatility: σ, per √year.
+        cost: Proportional cost rate c.
+        risk_aversion: Risk aversion a times the strike K, dimensionless.
+
+    Returns:
+        Half-widths, units of the underlying per option.
+    """
+    variance = tf.maximum(volatility * volatility * time_to_expiry, 1e-10)
+    return tf.minimum(cost * tf.exp(-log_moneyness) / (risk_aversion * variance), 2.0)
+
+
 @keras.saving.register_keras_serializable(package="hedgezoo")
 class WhalleyWilmott(BandHedge):
     """Black-Scholes delta ± the Whalley-Wilmott half-width: optimal as the cost goes to zero.
 
     Args:
-        **kwargs: Of `HedgeModel`.
+        features, strike, call, volatility, cost, risk_aversion, maturity: As in `HedgeModel`.
+        **kwargs: Of `keras.Model`.
 
     Example:
 
     >>> lower, upper = WhalleyWilmott(cost=1e-3, risk_aversion=50.0).band(1.0, 20 / 250)
     >>> print(f"{float(lower):.3f} {float(upper):.3f}")
-    0.398 0.624
+    0.397 0.626
     """
 
     def bands(self, features):

@@ -28,7 +28,7 @@ RECIPE = Recipe(
     model=lambda: NoTransactionBand(
         features=FEATURES,
         hidden_units=(64, 64, 64),
-        width="whalley_wilmott",
+        width="asymptotic",
         inputs="standardized",
         clip=4.0,
         volatility=0.22,
@@ -52,7 +52,7 @@ RECIPE = Recipe(
     ),
     risk_aversion=50.0,
     batch_size=2048,
-    steps=6000,
+    steps=4000,
     learning_rate=4e-3,
     report=optimality_gap.report,
     limits=(
