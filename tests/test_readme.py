@@ -30,5 +30,8 @@ def test_table_is_written_by_code(readme):
 
 
 def test_paths_in_it_exist(readme, repo_root):
-    for path in re.findall(r"`([a-z_]+/[a-z_/.]*)`", readme):
-        assert (repo_root / path).exists() or path == "demo/", path
+    folders = "zoo|layers|losses|datasets|saved_models|tests"
+    paths = re.findall(rf"`((?:{folders})/[a-z_/.]*)`", readme)
+    assert len(paths) >= 8
+    for path in paths:
+        assert (repo_root / path).exists(), path

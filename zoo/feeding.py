@@ -1,8 +1,9 @@
 """Where batches come from: one small interface over markets, data sets and input functions.
 
 A feed has the shape of one replica's batch (`batch_spec`), the number of steps in an epoch
-(`steps_per_epoch`) and three methods: `start(first_step)` before the first step, `take(step)`
-outside `strategy.run`, and `load(taken)` inside it, which returns the batch of this replica.
+(`steps_per_epoch`) and three methods: `open(first_step)` returns a source to hand to the compiled
+function, `take(source, step)` is called outside `strategy.run`, and `load(taken)` inside it, where
+it returns the batch of this replica.
 """
 
 import tensorflow as tf
@@ -48,10 +49,10 @@ class MarketFeed:
         simulate = tf.function(lambda: market.simulate(seed, self._share, 0), autograph=False)
         self.batch_spec = simulate.get_concrete_function().structured_outputs
 
-    def start(self, first_step):
-        """Nothing to prepare: a path is a function of its index."""
+    def open(self, first_step):
+        return ()  # a path is a function of its index
 
-    def take(self, step):
+    def take(self, source, step):
         return step
 
     def load(self, step):
@@ -69,14 +70,12 @@ class IteratorFeed:
         self.steps_per_epoch = steps_per_epoch
         self.batch_spec = batch_spec
         self._open_at = open_at
-        self._iterator = None
 
-    def start(self, first_step):
-        self._iterator = iter(self._open_at(first_step))
+    def open(self, first_step):
+        return iter(self._open_at(first_step))
 
-    def take(self, step):
-        del step  # the iterator counts
-        return next(self._iterator)
+    def take(self, source, step):
+        return next(source)  # the iterator counts
 
     def load(self, batch):
         return batch

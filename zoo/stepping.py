@@ -12,7 +12,10 @@ _BATCH_METHODS = ("on_batch_begin", "on_batch_end", "on_train_batch_begin", "on_
 
 
 def make_stepper(model, strategy, feed, step_function):
-    """`run(first, count) -> logs`: `count` steps of `model.train_step` or `model.test_step`.
+    """`run(source, first, count) -> logs`: `count` steps of `model.train_step` or `test_step`.
+
+    `source` is from `feed.open`; it is an argument because TensorFlow never frees a function with
+    collectives, nor what it has captured.
 
     The logs are the model's metrics over all replicas; where `step_function` returns other values,
     they are its last ones, averaged over the replicas, as in Keras.
@@ -25,13 +28,13 @@ def make_stepper(model, strategy, feed, step_function):
         metrics = model.get_metrics_result()
         return {} if isinstance(logs, dict) and logs.keys() == metrics.keys() else logs
 
-    def one_step(step):
-        logs = strategy.run(replica_step, (feed.take(step),))
+    def one_step(source, step):
+        logs = strategy.run(replica_step, (feed.take(source, step),))
         return tf.nest.map_structure(lambda v: strategy.reduce("MEAN", v, axis=None), logs)
 
-    def run_eagerly(first, count):
+    def run_eagerly(source, first, count):
         for step in range(first, first + count):
-            logs = one_step(step)
+            logs = one_step(source, step)
         return _to_python(logs or model.get_metrics_result())
 
     if model.run_eagerly:
@@ -39,15 +42,18 @@ def make_stepper(model, strategy, feed, step_function):
     one_step = tf.function(one_step, autograph=False)  # traced once, called at two places
 
     @tf.function(autograph=False)
-    def many_steps(first, count):
+    def many_steps(source, first, count):
         _, logs = tf.while_loop(
             lambda done, _: done < count,
-            lambda done, _: (done + 1, one_step(first + done)),
-            (tf.constant(1), one_step(first)),
+            lambda done, _: (done + 1, one_step(source, first + done)),
+            (tf.constant(1), one_step(source, first)),
         )
         return logs or model.get_metrics_result()
 
-    return lambda first, count: _to_python(many_steps(tf.constant(first), tf.constant(count)))
+    def run(source, first, count):
+        return _to_python(many_steps(source, tf.constant(first), tf.constant(count)))
+
+    return run
 
 
 def build(model, strategy, batch_spec):
@@ -93,10 +99,10 @@ class Pace:
                 f"Received: {steps_per_execution!r}"
             )
 
-    def time(self, run, first, count):
-        """`run(first, count)`; from its duration follows the length of the next call."""
+    def time(self, run, source, first, count):
+        """`run(source, first, count)`; its duration decides the length of the next call."""
         start = time.perf_counter()
-        logs = run(first, count)
+        logs = run(source, first, count)
         if self._measure:
             per_step = (time.perf_counter() - start) / count
             # the first call compiles and tells nothing, so do not trust one call too far

@@ -172,7 +172,7 @@ def _run(model, *, train, validate, feed, callbacks, saver, pace, consensus, sta
     if start.step:
         callbacks.on_epoch_begin(start.epoch)
     saver.restore()  # only now: the hooks above ran before the state was saved
-    feed.start(start.epoch * steps + start.step)
+    source = feed.open(start.epoch * steps + start.step)
     epoch, step, logs = start.epoch, start.step, {}
     while epoch < epochs and not model.stop_training:
         done = epoch * steps  # steps of the whole run before this epoch
@@ -182,7 +182,7 @@ def _run(model, *, train, validate, feed, callbacks, saver, pace, consensus, sta
         while step < steps and not model.stop_training:
             count, _ = consensus.chief(min(pace.steps, steps - step, saver.steps_left(done + step)))
             callbacks.on_train_batch_begin(step)
-            logs = pace.time(train, done + step, count)
+            logs = pace.time(train, source, done + step, count)
             step += count
             callbacks.on_train_batch_end(step - 1, logs)
             if step < steps:
@@ -201,13 +201,13 @@ def _make_validator(model, strategy, feed, callbacks):
     if feed is None:
         return dict
     run = make_stepper(model, strategy, feed, model.test_step)
-    feed.start(0)  # the feed repeats, so every evaluation sees all of it
+    source = feed.open(0)  # it repeats, so every evaluation sees all of it
 
     def validate():
         model.reset_metrics()
         callbacks.on_test_begin()
         callbacks.on_test_batch_begin(0)
-        logs = run(0, feed.steps_per_epoch)
+        logs = run(source, 0, feed.steps_per_epoch)
         callbacks.on_test_batch_end(feed.steps_per_epoch - 1, logs)
         callbacks.on_test_end(logs)
         return {f"val_{name}": value for name, value in logs.items()}

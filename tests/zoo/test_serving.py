@@ -29,7 +29,7 @@ MODELS = {
     "band_standardized": lambda: NoTransactionBand(
         features=CONDITIONAL, hidden_units=(6, 5), inputs="standardized", width="whalley_wilmott"
     ),
-    "feed_forward": lambda: FeedForwardHedge(hidden_units=(5, 4)),
+    "feed_forward": lambda: FeedForwardHedge(hidden_units=(5, 4), activation="tanh"),
     "whalley_wilmott": lambda: WhalleyWilmott(risk_aversion=50.0),
 }
 

@@ -185,9 +185,9 @@ def test_replicas_share_out_the_global_batch(kind, count, two_replicas):
     }[kind]()
     assert feed.batch_spec[0].shape[0] == 8 // count
     # resumed at step 3 on any number of replicas; an input function counts batches by itself
-    feed.start(3)
+    source = feed.open(3)
     for step in (3, 4):
-        taken = feed.take(tf.constant(step))
+        taken = feed.take(source, tf.constant(step))
         (loaded,) = strategy.run(feed.load, (taken,))
         shares = strategy.experimental_local_results(loaded)
         paths = np.concatenate([share.numpy() for share in shares])
@@ -250,7 +250,7 @@ def test_calls_grow_to_a_tenth_of_a_second():
     lengths = []
     for _ in range(8):
         lengths.append(pace.steps)
-        pace.time(lambda first, count: time.sleep(0.001 * count), 0, pace.steps)
+        pace.time(lambda source, first, count: time.sleep(0.001 * count), (), 0, pace.steps)
     assert lengths[:3] == [1, 4, 16]
     assert 16 <= lengths[-1] <= 100
     assert Pace("auto", cases.tiny_model(steps_per_execution=7), []).steps == 7

@@ -269,7 +269,12 @@ def card_section(price_against_cost, learning_curves):
         "",
         f"Price above the zero-cost price {free:.6f}, in 1e-6 of the spot, over the paper's 21 "
         f"cost rates; each network trained for {results['steps']} steps of "
-        f"{results['batch_size']:,} Sobol paths.",
+        f"{results['batch_size']:,} Sobol paths. "
+        + (
+            "The optimum is exact; the strategies' prices are simulated, on the same Sobol paths."
+            if "lookback" in results["preset"]
+            else "All prices are exact."
+        ),
         "",
         "| cost | " + " | ".join(names) + " |",
         "|---:|" + "---:|" * len(names),
