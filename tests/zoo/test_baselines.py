@@ -5,8 +5,8 @@ import pytest
 import tensorflow as tf
 from scipy.stats import norm
 
-from hedgezoo import DeltaHedge, Naked, WhalleyWilmott
-from hedgezoo.baselines.whalley_wilmott import whalley_wilmott_width
+from hedgezoo import DeltaHedge, ExactHedge, Naked, WhalleyWilmott
+from hedgezoo.baselines.whalley_wilmott import vanishing_gamma_width, whalley_wilmott_width
 from hedgezoo.datasets import BlackScholesMarket
 
 
@@ -54,3 +54,13 @@ def test_band_is_symmetric_around_the_delta():
     lower, upper = WhalleyWilmott(risk_aversion=50.0).band([0.9, 1.0, 1.1], 0.05)
     delta, _ = DeltaHedge().band([0.9, 1.0, 1.1], 0.05)
     np.testing.assert_allclose((lower + upper) / 2, delta, atol=1e-6)
+
+
+@pytest.mark.parametrize("step", [5, 15])
+def test_width_far_from_the_strike_is_that_of_the_optimum(step):
+    problem = ExactHedge(risk_aversion=50.0)
+    spot, left = 1.25, (20 - step) / 250
+    lower, upper = problem.band(spot, step)
+    width = float(vanishing_gamma_width(np.log(spot), left, 0.2, 1e-3, 50.0))
+    assert upper - 1 == pytest.approx(width, rel=0.1)
+    assert 1 - lower == pytest.approx(width, rel=0.1)

@@ -17,7 +17,7 @@ def paths(count=64, **terms):
     return BlackScholesMarket(**terms).simulate(seed=1, paths=count)
 
 
-@pytest.mark.parametrize("width", ["learned", "whalley_wilmott"])
+@pytest.mark.parametrize("width", ["learned", "whalley_wilmott", "asymptotic"])
 @pytest.mark.parametrize("inputs", ["raw", "standardized"])
 def test_positions_are_the_clamp_of_its_band(width, inputs):
     model = NoTransactionBand(hidden_units=(8,), width=width, inputs=inputs, risk_aversion=50.0)
@@ -53,6 +53,17 @@ def test_starts_as_whalley_wilmott():
     for edge, expected in zip(found, WhalleyWilmott(**terms).band(1.9, 0.1, **market), strict=True):
         assert edge.shape == (2,)
         np.testing.assert_allclose(edge, expected, rtol=1e-5)
+
+
+def test_far_from_the_strike_no_network_decides():
+    model = NoTransactionBand(FEATURES, width="asymptotic", inputs="standardized")
+    model.build()
+    model.network.biases[-1].assign([5.0, -5.0])
+    market = {"volatility": 0.2, "cost": 1e-3, "risk_aversion": 50.0}
+    lower, upper = model.band([0.5, 2.0], 0.02, **market)
+    np.testing.assert_allclose(lower, [0.0, 1.0], atol=0.06)
+    np.testing.assert_allclose(upper, [0.0, 1.0], atol=0.06)
+    assert float(model.band(1.0, 0.02, **market)[0]) < -1
 
 
 def test_band_broadcasts_and_brackets_the_delta():

@@ -15,11 +15,11 @@ from hedgezoo.baselines.whalley_wilmott import WhalleyWilmott
 from hedgezoo.deep_hedge import FeedForwardHedge
 from hedgezoo.layers.hedge_features import hedge_features
 from hedgezoo.no_transaction_band import NoTransactionBand
-from hedgezoo.protobuf_wire import field, fields
-from hedgezoo.saved_model_checks import check_graph
-from hedgezoo.saved_model_process import run_in_new_process
-from hedgezoo.serving import Signature, check_saved_model, export, load_with_c_api
-from hedgezoo.warm_up import FILE, encode_request, read_warm_up, write_warm_up
+from hedgezoo.serving import Signature, check_saved_model, export, load_with_c_api, saved_model
+from hedgezoo.serving.protobuf_wire import field, fields
+from hedgezoo.serving.saved_model_checks import check_graph
+from hedgezoo.serving.saved_model_process import run_in_new_process
+from hedgezoo.serving.warm_up import FILE, encode_request, read_warm_up, write_warm_up
 
 pytestmark = pytest.mark.serving
 
@@ -245,7 +245,7 @@ def test_runs_without_tensorflow_for_python(run_python, tmp_path):
         """
         import sys
         import numpy as np
-        from hedgezoo.saved_model_c_api import load_with_c_api
+        from hedgezoo.serving.saved_model_c_api import load_with_c_api
 
         inputs = dict(np.load(sys.argv[2]))
         with load_with_c_api(sys.argv[1]) as session:
@@ -553,14 +553,14 @@ def test_overwrite(quick, tmp_path, monkeypatch):
     with pytest.raises(ValueError, match="`overwrite` needs a `version`"):
         export(quick, tmp_path, overwrite=True)
     before = content(tmp_path)
-    rename = serving.os.rename
+    rename = saved_model.os.rename
 
     def full_disk(source, target):
         if source.name == "new":
             raise OSError("no space left")
         rename(source, target)
 
-    monkeypatch.setattr(serving.os, "rename", full_disk)
+    monkeypatch.setattr(saved_model.os, "rename", full_disk)
     with pytest.raises(OSError, match="no space left"):
         export(quick, tmp_path, version=3, overwrite=True, check=False)
     assert content(tmp_path) == before
@@ -574,7 +574,7 @@ def test_nothing_is_left_behind(quick, tmp_path, monkeypatch, step):
         seen.extend(path.name for path in (tmp_path / "a" / "b").iterdir())
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(serving, step, fail)
+    monkeypatch.setattr(saved_model, step, fail)
     with pytest.raises(KeyboardInterrupt):
         export(quick, tmp_path / "a" / "b", check=step == "check_saved_model")
     # a server that looked in the meantime saw no version
@@ -589,12 +589,14 @@ def test_two_exports_at_once(quick, tmp_path, monkeypatch):
         (tmp_path / "1" / "saved_model.pb").write_bytes(b"of another export")
         return {"warm_up": []}
 
-    monkeypatch.setattr(serving, "check_saved_model", meanwhile)
+    monkeypatch.setattr(saved_model, "check_saved_model", meanwhile)
     with pytest.raises(ValueError, match="`version` 1 exists already"):
         export(quick, tmp_path, version=1)
     assert content(tmp_path) == {tmp_path / "1" / "saved_model.pb": b"of another export"}
     shutil.rmtree(tmp_path / "1")
-    monkeypatch.setattr(serving, "_versions", lambda directory, seen=[]: seen.append(1) or seen[1:])
+    monkeypatch.setattr(
+        saved_model, "_versions", lambda directory, seen=[]: seen.append(1) or seen[1:]
+    )
     assert export(quick, tmp_path) == tmp_path / "2"
     assert (tmp_path / "1").is_dir()
 

@@ -15,7 +15,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from hedgezoo import checkpointing, feeding, replicas, training
+from hedgezoo import training
+from hedgezoo.training import checkpointing, feeding, replicas
 
 sys.path.insert(0, str(Path(__file__).parent))
 try:
@@ -244,7 +245,7 @@ def test_callbacks_hear_of_the_first_and_last_step_of_a_call(options, expected):
 
 
 def test_calls_grow_to_a_tenth_of_a_second():
-    from hedgezoo.stepping import Pace
+    from hedgezoo.training.stepping import Pace
 
     pace = Pace("auto", cases.tiny_model(), [keras.callbacks.TerminateOnNaN()])
     lengths = []

@@ -5,7 +5,7 @@ import time
 import keras
 import tensorflow as tf
 
-from hedgezoo.replicas import check_loss_per_path
+from hedgezoo.training.replicas import check_loss_per_path
 
 _SECONDS_PER_CALL = 0.1  # long against the overhead of a call, short for someone who watches
 _BATCH_METHODS = ("on_batch_begin", "on_batch_end", "on_train_batch_begin", "on_train_batch_end")

@@ -12,7 +12,7 @@ import pathlib
 
 import numpy as np
 
-from hedgezoo.protobuf_wire import fields
+from hedgezoo.serving.protobuf_wire import fields
 
 # numbers of tensorflow/core/framework/types.proto
 DTYPES = {1: "float32", 2: "float64", 3: "int32", 4: "uint8", 9: "int64", 10: "bool"}

@@ -5,8 +5,8 @@ import pathlib
 import tensorflow as tf
 from tensorflow.core.protobuf import saved_model_pb2
 
-from hedgezoo.saved_model_process import run_in_new_process
-from hedgezoo.warm_up import read_warm_up
+from hedgezoo.serving.saved_model_process import run_in_new_process
+from hedgezoo.serving.warm_up import read_warm_up
 
 PREDICT = "tensorflow/serving/predict"
 DEFAULT_SIGNATURE = "serving_default"

@@ -11,7 +11,7 @@ import sys
 
 import numpy as np
 
-from hedgezoo.saved_model_c_api import load_with_c_api
+from hedgezoo.serving.saved_model_c_api import load_with_c_api
 
 _REFUSED = 3  # exit status when standard output says what is wrong
 

@@ -12,8 +12,8 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from hedgezoo.replicas import assign_summed
-from hedgezoo.run_identity import leaves, state_variables
+from hedgezoo.training.replicas import assign_summed
+from hedgezoo.training.run_identity import leaves, state_variables
 
 FILE_NAME = "training_state.npz"
 

@@ -5,7 +5,7 @@ import tensorflow as tf
 
 from hedgezoo.layers.hedge_features import FEATURES, hedge_features
 from hedgezoo.layers.trading_gains import trading_gains
-from hedgezoo.serving import Signature
+from hedgezoo.serving.saved_model import Signature
 
 
 def hedge_signatures(model):

@@ -5,18 +5,18 @@ import contextlib
 import keras
 import tensorflow as tf
 
-from hedgezoo.checkpointing import Position, Saver, TrainingState
-from hedgezoo.feeding import make_feed
-from hedgezoo.progress import progress_callbacks
-from hedgezoo.replicas import (
+from hedgezoo.training.checkpointing import Position, Saver, TrainingState
+from hedgezoo.training.feeding import make_feed
+from hedgezoo.training.progress import progress_callbacks
+from hedgezoo.training.replicas import (
     Consensus,
     check_built_replica_safe,
     check_replica_safe,
     is_chief,
     separate_added_losses,
 )
-from hedgezoo.run_identity import describe_run
-from hedgezoo.stepping import Pace, build, make_stepper
+from hedgezoo.training.run_identity import describe_run
+from hedgezoo.training.stepping import Pace, build, make_stepper
 
 _ONLY_WRITE_FILES = (
     keras.callbacks.CSVLogger,

@@ -13,7 +13,7 @@ import pathlib
 import tensorflow as tf
 from tensorflow.core.framework import tensor_pb2
 
-from hedgezoo.protobuf_wire import field, fields
+from hedgezoo.serving.protobuf_wire import field, fields
 
 FILE = "assets.extra/tf_serving_warmup_requests"
 # a server gives up beyond this many

@@ -11,9 +11,9 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from hedgezoo.saved_model_c_api import load_with_c_api
-from hedgezoo.saved_model_checks import DEFAULT_SIGNATURE, check_saved_model
-from hedgezoo.warm_up import read_warm_up, write_warm_up
+from hedgezoo.serving.saved_model_c_api import load_with_c_api
+from hedgezoo.serving.saved_model_checks import DEFAULT_SIGNATURE, check_saved_model
+from hedgezoo.serving.warm_up import read_warm_up, write_warm_up
 
 __all__ = [
     "Signature",
@@ -43,10 +43,10 @@ class Signature(NamedTuple):
 def export(model, directory, version=None, overwrite=False, check=True):
     """Writes a SavedModel that stock TF Serving loads, as `<directory>/<version>`.
 
-    The signatures of a hedging model are those of `hedgezoo.hedge_signatures`: `serving_default`
-    is one hedge step, `rollout` whole paths, `sensitivities` the gradients of a step. Any other
-    Keras model takes part by a method `serving_signatures()` that returns a dictionary from name
-    to `Signature`.
+    The signatures of a hedging model are those of `hedgezoo.serving.hedge_signatures`:
+    `serving_default` is one hedge step, `rollout` whole paths, `sensitivities` the gradients of a
+    step. Any other Keras model takes part by a method `serving_signatures()` that returns a
+    dictionary from name to `Signature`.
 
     A server that polls `directory` never sees a half-written version: the files are written and
     checked beside it and then renamed. If anything fails, nothing is left behind.
@@ -165,7 +165,7 @@ def query_locally(version_dir, inputs, signature=DEFAULT_SIGNATURE):
 
 def _signatures_of(model):
     from hedgezoo.hedge_model import HedgeModel
-    from hedgezoo.hedge_signatures import hedge_signatures
+    from hedgezoo.serving.hedge_signatures import hedge_signatures
 
     if hasattr(model, "serving_signatures"):
         signatures = model.serving_signatures()
