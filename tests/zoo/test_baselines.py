@@ -56,10 +56,10 @@ def test_band_is_symmetric_around_the_delta():
     np.testing.assert_allclose((lower + upper) / 2, delta, atol=1e-6)
 
 
-@pytest.mark.parametrize("step", [5, 15])
+@pytest.mark.parametrize("step", [10, 15])
 def test_width_far_from_the_strike_is_that_of_the_optimum(step):
     problem = ExactHedge(risk_aversion=50.0)
-    spot, left = 1.25, (20 - step) / 250
+    spot, left = 1.4, (20 - step) / 250
     lower, upper = problem.band(spot, step)
     width = float(vanishing_gamma_width(np.log(spot), left, 0.2, 1e-3, 50.0))
     assert upper - 1 == pytest.approx(width, rel=0.1)

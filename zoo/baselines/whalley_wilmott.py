@@ -54,7 +54,8 @@ def vanishing_gamma_width(log_moneyness, time_to_expiry, volatility, cost, risk_
         Half-widths, units of the underlying per option.
     """
     variance = tf.maximum(volatility * volatility * time_to_expiry, 1e-10)
-    return tf.minimum(cost * tf.exp(-log_moneyness) / (risk_aversion * variance), 2.0)
+    per_strike = tf.exp(-tf.cast(log_moneyness, variance.dtype))
+    return tf.minimum(cost * per_strike / (risk_aversion * variance), 2.0)
 
 
 @keras.saving.register_keras_serializable(package="hedgezoo")
