@@ -4,7 +4,6 @@ import keras
 import tensorflow as tf
 
 from hedgezoo.hedge_model import HedgeModel
-from hedgezoo.layers.black_scholes import log_moneyness_delta
 from hedgezoo.layers.multilayer_perceptron import MultilayerPerceptron
 
 
@@ -52,7 +51,7 @@ class FeedForwardHedge(HedgeModel):
 
     def positions(self, inputs):
         features = tf.convert_to_tensor(inputs["features"])
-        delta = self._delta(features)[..., None]
+        delta = self.delta(features)[..., None]
         position = tf.zeros_like(delta[:, 0])
         if features.shape[1] is not None:
             path = []
@@ -76,7 +75,7 @@ class FeedForwardHedge(HedgeModel):
 
     def step(self, features, position):
         """One hedge step: features `(B, F)`, position `(B, 1)` to `{"position": (B, 1)}`."""
-        return {"position": self._next(features, self._delta(features)[..., None], position)}
+        return {"position": self._next(features, self.delta(features)[..., None], position)}
 
     def policy(self, spot, time_to_expiry, position, **market):
         """Next positions at given market states and current positions, all broadcasting.
@@ -99,14 +98,6 @@ class FeedForwardHedge(HedgeModel):
             tf.reshape(tf.broadcast_to(position, shape), (-1, 1)),
         )
         return tf.reshape(moved["position"], shape)
-
-    def _delta(self, features):
-        return log_moneyness_delta(
-            self.column(features, "log_moneyness"),
-            self.column(features, "time_to_expiry"),
-            self.column(features, "volatility"),
-            self.call_option,
-        )
 
     def _next(self, features, delta, position):
         return delta + tf.tanh(self.network(tf.concat([features, position], axis=-1)))

@@ -1,12 +1,12 @@
 """The sentence every hedging model says: market state -> positions -> trading gains."""
 
-import difflib
-
 import keras
 import numpy as np
 import tensorflow as tf
 
+from hedgezoo.layers.black_scholes import log_moneyness_delta
 from hedgezoo.layers.trading_gains import trading_gains
+from hedgezoo.suggestions import did_you_mean
 
 # what a model may be told about the contract and the market besides the paths
 MARKET_NAMES = ("strike", "volatility", "cost", "risk_aversion", "maximum", "minimum")
@@ -109,6 +109,15 @@ class HedgeModel(keras.Model):
             return features[..., self.feature_names.index(name)]
         return tf.constant(self.constants[name], features.dtype)
 
+    def delta(self, features):
+        """Black-Scholes delta `(...)` of the option at features `(..., F)`."""
+        return log_moneyness_delta(
+            self.column(features, "log_moneyness"),
+            self.column(features, "time_to_expiry"),
+            self.column(features, "volatility"),
+            self.call_option,
+        )
+
     def assemble(self, spot, time_to_expiry, **market):
         """Features `(..., F)` of one decision from market quantities that broadcast.
 
@@ -127,8 +136,7 @@ class HedgeModel(keras.Model):
         """
         for name, value in market.items():
             if name not in MARKET_NAMES:
-                near = difflib.get_close_matches(name, MARKET_NAMES, n=1)
-                hint = f" Did you mean {near[0]!r}?" if near else ""
+                hint = did_you_mean(name, MARKET_NAMES)
                 raise ValueError(f"Unknown market quantity {name!r}; known: {MARKET_NAMES}.{hint}")
             fixed = name in self.constants and name not in self.feature_names
             if fixed and not _all_close(value, self.constants[name]):

@@ -5,7 +5,6 @@ import tensorflow as tf
 
 from hedgezoo.band_hedge import BandHedge
 from hedgezoo.baselines.whalley_wilmott import vanishing_gamma_width, whalley_wilmott_width
-from hedgezoo.layers.black_scholes import log_moneyness_delta
 from hedgezoo.layers.multilayer_perceptron import MultilayerPerceptron
 
 WIDTHS = ("learned", "whalley_wilmott", "asymptotic")
@@ -97,7 +96,7 @@ class NoTransactionBand(BandHedge):
         moneyness = self.column(features, "log_moneyness")
         left = self.column(features, "time_to_expiry")
         volatility = self.column(features, "volatility")
-        delta = log_moneyness_delta(moneyness, left, volatility, self.call_option)
+        delta = self.delta(features)
         outputs = self.network(self._coordinates(features))
         if self.width != "learned":
             terms = (

@@ -3,7 +3,6 @@
 Nothing here imports TensorFlow until a model is built, so that lists and cards are immediate.
 """
 
-import difflib
 import hashlib
 import importlib
 import importlib.resources
@@ -12,6 +11,8 @@ import os
 import pathlib
 import shutil
 import tempfile
+
+from hedgezoo.suggestions import did_you_mean
 
 SCHEMA = 1
 # a preset may build nothing else: a file cannot name code of its own
@@ -91,9 +92,7 @@ def directory_of(name):
     """Directory of a shipped preset; ValueError with the closest names if there is none."""
     known = list_presets()
     if name not in known:
-        near = difflib.get_close_matches(str(name), known, n=3, cutoff=0.4)
-        hint = f" Did you mean {' or '.join(map(repr, near))}?" if near else ""
-        raise ValueError(f"Unknown preset {name!r}.{hint} Presets: {known}")
+        raise ValueError(f"Unknown preset {name!r}.{did_you_mean(name, known)} Presets: {known}")
     return root() / name
 
 

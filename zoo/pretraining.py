@@ -11,7 +11,7 @@ import tensorflow as tf
 import hedgezoo
 from hedgezoo import training
 from hedgezoo.cards import card_text
-from hedgezoo.evaluation import evaluate
+from hedgezoo.evaluation import default_risk_aversion, evaluate
 from hedgezoo.presets import json_text, new_directory, update_manifest, write_preset, write_text
 
 EPOCHS = 50  # points of the learning curve
@@ -60,7 +60,6 @@ def build_preset(recipe, root, checkpoint=None, strategy=None, verbose="auto"):
             paths=recipe.evaluation_paths,
             seed=recipe.evaluation_seed,
             market=recipe.market,
-            risk_aversion=recipe.risk_aversion,
         )
         extra = recipe.report(recipe, model, directory, checkpoint) if recipe.report else {}
         about = describe(recipe, model, facts, report, extra)
@@ -146,7 +145,7 @@ def describe(recipe, model, facts, report, extra):
         "evaluation": {
             "paths": recipe.evaluation_paths,
             "seed": recipe.evaluation_seed,
-            "risk_aversion": recipe.risk_aversion or model.constants["risk_aversion"],
+            "risk_aversion": default_risk_aversion(model, recipe.market),
         },
         "metrics": report,
         "limits": list(recipe.limits),

@@ -6,6 +6,7 @@ import pkgutil
 from collections.abc import Callable
 
 from hedgezoo.datasets.market import Market
+from hedgezoo.suggestions import did_you_mean
 
 IMAKI_2021 = {
     "title": "No-Transaction Band Network: "
@@ -31,7 +32,6 @@ class Recipe:
         batch_size: Paths per training step.
         steps: Training steps.
         learning_rate: First learning rate of Adam; decays by a half cosine to 1 % of it.
-        risk_aversion: Risk aversion of the evaluation; default: the model's.
         seed: Seed of the training paths.
         evaluation_paths: Paths of the evaluation.
         evaluation_seed: Their seed; different from `seed`.
@@ -51,7 +51,6 @@ class Recipe:
     batch_size: int
     steps: int
     learning_rate: float
-    risk_aversion: float | None = None
     seed: int = 1
     evaluation_paths: int = 2**18
     evaluation_seed: int = 2021
@@ -69,11 +68,7 @@ def recipe_names():
 
 def recipe(name):
     """The recipe of a preset; ValueError with the closest names if there is none."""
-    import difflib
-
     names = recipe_names()
     if name not in names:
-        near = difflib.get_close_matches(str(name), names, n=3, cutoff=0.4)
-        hint = f" Did you mean {' or '.join(map(repr, near))}?" if near else ""
-        raise ValueError(f"Unknown recipe {name!r}.{hint} Recipes: {names}")
+        raise ValueError(f"Unknown recipe {name!r}.{did_you_mean(name, names)} Recipes: {names}")
     return importlib.import_module(f"hedgezoo.recipes.{name}").RECIPE

@@ -3,7 +3,6 @@
 import keras
 
 from hedgezoo.band_hedge import BandHedge
-from hedgezoo.layers.black_scholes import log_moneyness_delta
 
 
 @keras.saving.register_keras_serializable(package="hedgezoo")
@@ -22,10 +21,5 @@ class DeltaHedge(BandHedge):
     """
 
     def bands(self, features):
-        delta = log_moneyness_delta(
-            self.column(features, "log_moneyness"),
-            self.column(features, "time_to_expiry"),
-            self.column(features, "volatility"),
-            self.call_option,
-        )[..., None]
+        delta = self.delta(features)[..., None]
         return delta, delta

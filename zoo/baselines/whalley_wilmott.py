@@ -6,7 +6,6 @@ import keras
 import tensorflow as tf
 
 from hedgezoo.band_hedge import BandHedge
-from hedgezoo.layers.black_scholes import log_moneyness_delta
 
 
 def whalley_wilmott_width(log_moneyness, time_to_expiry, volatility, cost, risk_aversion):
@@ -77,7 +76,7 @@ class WhalleyWilmott(BandHedge):
         moneyness = self.column(features, "log_moneyness")
         left = self.column(features, "time_to_expiry")
         volatility = self.column(features, "volatility")
-        delta = log_moneyness_delta(moneyness, left, volatility, self.call_option)
+        delta = self.delta(features)
         width = whalley_wilmott_width(
             moneyness,
             left,

@@ -34,6 +34,8 @@ def price_against_cost(recipe, costs=COSTS, steps=300, batch_size=1024, store=No
         Dictionary: `zero_cost_price`, and `rows`, one for each cost: `cost` and the price under
         `network`, `feed_forward`, `whalley_wilmott`, `delta`, `naked` and `optimum`.
     """
+    from hedgezoo.presets import json_text, write_text
+
     store = None if store is None else pathlib.Path(store)
     settings = {"preset": recipe.name, "steps": steps, "batch_size": batch_size}
     rows = _resume(store, settings)
@@ -41,8 +43,6 @@ def price_against_cost(recipe, costs=COSTS, steps=300, batch_size=1024, store=No
         row = {"cost": cost, **_prices(recipe, cost, steps, batch_size)}
         rows.append(row)
         if store is not None:
-            from hedgezoo.presets import json_text, write_text
-
             store.parent.mkdir(parents=True, exist_ok=True)
             write_text(store, json_text({"settings": settings, "rows": rows}))
         if verbose:

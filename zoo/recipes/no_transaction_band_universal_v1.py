@@ -50,7 +50,6 @@ RECIPE = Recipe(
     market=ConditionalBlackScholesMarket(
         volatility=0.2, cost=1e-3, risk_aversion=50.0, steps=20, expiry_steps=20, features=FEATURES
     ),
-    risk_aversion=50.0,
     batch_size=2048,
     steps=4000,
     learning_rate=4e-3,
