@@ -6,6 +6,7 @@ if __name__ != "hedgezoo.losses":
         "(run with `python -P`, or from outside the checkout)"
     )
 
+from hedgezoo.losses.annealed_penalty import AnnealedPenalty, PenaltyAnnealing
 from hedgezoo.losses.cvar import CVaR, cvar, value_at_risk
 from hedgezoo.losses.entropic_risk import EntropicRisk, effective_sample_size, entropic_risk
 from hedgezoo.losses.isoelastic import IsoelasticLoss, isoelastic_risk
@@ -18,11 +19,13 @@ from hedgezoo.losses.quadratic_cvar import QuadraticCVaR, quadratic_cvar
 from hedgezoo.losses.standard_error import influence, standard_error
 
 __all__ = [
+    "AnnealedPenalty",
     "CVaR",
     "EntropicRisk",
     "IsoelasticLoss",
     "MeanVariance",
     "OptimizedCertaintyEquivalent",
+    "PenaltyAnnealing",
     "QuadraticCVaR",
     "cvar",
     "effective_sample_size",
