@@ -41,6 +41,13 @@ from hedgezoo.layers.hedge_features import (
     hedge_features,
     hedge_features_step,
 )
+from hedgezoo.layers.heston_pricer import (
+    bates_call,
+    bates_call_and_jacobian,
+    heston_call,
+    heston_call_and_jacobian,
+)
+from hedgezoo.layers.heston_pricer_layer import BatesPricer, HestonPricer
 from hedgezoo.layers.implied_volatility import (
     ImpliedVolatility,
     implied_volatility,
@@ -54,50 +61,88 @@ from hedgezoo.layers.lookback_option import (
 )
 from hedgezoo.layers.multilayer_perceptron import MultilayerPerceptron
 from hedgezoo.layers.named_features import feature_index
+from hedgezoo.layers.no_arbitrage.durrleman import durrleman
+from hedgezoo.layers.no_arbitrage.parts import no_arbitrage_parts
+from hedgezoo.layers.no_arbitrage.penalty import (
+    NoArbitragePenalty,
+    no_arbitrage_penalty,
+)
 from hedgezoo.layers.running_extremes import running_maximum, running_minimum
+from hedgezoo.layers.surfaces.arbitrage import find_arbitrage
+from hedgezoo.layers.surfaces.discrete_local_volatility import (
+    DiscreteLocalVolatility,
+    calls_to_dlv,
+    dlv_to_calls,
+    dlv_to_density,
+)
+from hedgezoo.layers.surfaces.interpolation import call_prices_at, volatility_at
+from hedgezoo.layers.surfaces.maturity_interpolation import interpolate_maturities
+from hedgezoo.layers.surfaces.put_call_parity import calls_to_puts, puts_to_calls
+from hedgezoo.layers.surfaces.repair import repair_calls
 from hedgezoo.layers.trading_gains import TradingGains, trading_gains
 
 __all__ = [
+    "BatesPricer",
     "BlackScholesDelta",
     "ClampBandHedge",
+    "DiscreteLocalVolatility",
     "HedgeFeatures",
+    "HestonPricer",
     "ImpliedVolatility",
     "MultilayerPerceptron",
+    "NoArbitragePenalty",
     "TradingGains",
     "barrier_delta",
     "barrier_gamma",
     "barrier_price",
     "barrier_theta",
     "barrier_vega",
+    "bates_call",
+    "bates_call_and_jacobian",
     "binary_delta",
     "binary_gamma",
     "binary_price",
     "binary_theta",
     "binary_vega",
     "black_scholes_call",
+    "call_prices_at",
+    "calls_to_dlv",
+    "calls_to_puts",
     "clamp_band",
     "clamp_band_step",
+    "dlv_to_calls",
+    "dlv_to_density",
+    "durrleman",
     "european_delta",
     "european_gamma",
     "european_price",
     "european_theta",
     "european_vega",
     "feature_index",
+    "find_arbitrage",
     "hedge_features",
     "hedge_features_step",
+    "heston_call",
+    "heston_call_and_jacobian",
     "implied_volatility",
+    "interpolate_maturities",
     "log_moneyness_delta",
     "lookback_delta",
     "lookback_gamma",
     "lookback_price",
     "lookback_theta",
     "lookback_vega",
+    "no_arbitrage_parts",
+    "no_arbitrage_penalty",
     "one_touch_delta",
     "one_touch_gamma",
     "one_touch_price",
     "one_touch_theta",
     "one_touch_vega",
+    "puts_to_calls",
+    "repair_calls",
     "running_maximum",
     "running_minimum",
     "trading_gains",
+    "volatility_at",
 ]

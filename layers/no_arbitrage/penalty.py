@@ -4,8 +4,8 @@ import keras
 import tensorflow as tf
 
 from hedgezoo.layers.float_tensors import as_float_tensors
-from hedgezoo.layers.no_arbitrage_parts import PARTS, check_options, compute_parts
-from hedgezoo.layers.price_grid import PriceGrid
+from hedgezoo.layers.no_arbitrage.parts import PARTS, check_options, compute_parts
+from hedgezoo.layers.no_arbitrage.price_grid import PriceGrid
 
 
 def no_arbitrage_penalty(

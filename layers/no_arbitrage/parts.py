@@ -6,17 +6,17 @@ import tensorflow as tf
 from hedgezoo.layers.black_scholes import d1_of, price_from_deviation
 from hedgezoo.layers.float_tensors import as_float_tensors
 from hedgezoo.layers.implied_volatility import implied_volatility
-from hedgezoo.layers.normal import normal_pdf
-from hedgezoo.layers.normalised_price import exact_log_ratio, total_deviation
-from hedgezoo.layers.price_grid import PriceGrid
-from hedgezoo.layers.price_inequalities import (
+from hedgezoo.layers.no_arbitrage.price_grid import PriceGrid
+from hedgezoo.layers.no_arbitrage.price_inequalities import (
     default_rounding,
     negative_calendars,
     negative_probabilities,
     price_uncertainty,
 )
-from hedgezoo.layers.variance_inequalities import printed_inequalities
-from hedgezoo.layers.wing_slopes import excess_wing_slopes
+from hedgezoo.layers.no_arbitrage.variance_inequalities import printed_inequalities
+from hedgezoo.layers.no_arbitrage.wing_slopes import excess_wing_slopes
+from hedgezoo.layers.normal import normal_pdf
+from hedgezoo.layers.normalised_price import exact_log_ratio, total_deviation
 
 PARTS = {
     "correct": ("butterfly", "calendar", "wings"),

@@ -1,0 +1,1 @@
+"""Option surfaces without arbitrage: discrete local volatilities, checks, repair, interpolation."""
