@@ -41,13 +41,13 @@ from hedgezoo.layers.hedge_features import (
     hedge_features,
     hedge_features_step,
 )
-from hedgezoo.layers.heston_pricer import (
+from hedgezoo.layers.heston.pricer import (
     bates_call,
     bates_call_and_jacobian,
     heston_call,
     heston_call_and_jacobian,
 )
-from hedgezoo.layers.heston_pricer_layer import BatesPricer, HestonPricer
+from hedgezoo.layers.heston.pricer_layer import BatesPricer, HestonPricer
 from hedgezoo.layers.implied_volatility import (
     ImpliedVolatility,
     implied_volatility,

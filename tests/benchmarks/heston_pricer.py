@@ -16,12 +16,12 @@ import numpy as np
 import tensorflow as tf
 
 from hedgezoo.layers import heston_call, heston_call_and_jacobian
-from hedgezoo.layers.fourier_nodes import fourier_nodes
-from hedgezoo.layers.lewis_integral import evaluate
+from hedgezoo.layers.heston.fourier_nodes import fourier_nodes
+from hedgezoo.layers.heston.lewis_integral import evaluate
 
 STRIKES = np.linspace(0.8, 1.2, 10)
 YEARS = np.array([0.1, 0.3, 0.6, 0.9, 1.2, 1.5, 1.8, 2.0])
-REFERENCE = Path(__file__).parents[1] / "layers" / "data" / "heston_reference.csv"
+REFERENCE = Path(__file__).parents[1] / "layers" / "heston" / "data" / "heston_reference.csv"
 BLOCK = 32  # panels at a time for the columns that cut no blocks themselves
 
 

@@ -5,9 +5,9 @@ import functools
 import keras
 import tensorflow as tf
 
-from hedgezoo.layers.fourier_nodes import CONTOURS, fourier_nodes
-from hedgezoo.layers.lewis_integral import evaluate, parameter_jacobian, pull_back
-from hedgezoo.layers.panel_blocks import Panels, fit_into_one_block, map_blocks
+from hedgezoo.layers.heston.fourier_nodes import CONTOURS, fourier_nodes
+from hedgezoo.layers.heston.lewis_integral import evaluate, parameter_jacobian, pull_back
+from hedgezoo.layers.heston.panel_blocks import Panels, fit_into_one_block, map_blocks
 
 
 def _non_negative(x):
@@ -184,14 +184,15 @@ def _run(function, panels, contour, nodes, *options):
     total = len(fourier_nodes(contour, nodes).z)
     if tf.executing_eagerly() and not fit_into_one_block(*arguments[::2], total):
         # many blocks: leave no time to Python between their operations
-        function = _compiled(function, *(x.shape.rank for x in arguments))
+        ranks = [x.shape.rank for x in arguments]
+        function = _compiled(function, panels.parameters.shape[-1], *ranks)
     return function(*arguments, contour, nodes, *options)
 
 
 @functools.lru_cache
-def _compiled(function, *ranks):
-    """One per combination of ranks: tracing relaxes sizes, but must not relax ranks."""
-    del ranks
+def _compiled(function, *static):
+    """One per model and combination of ranks: tracing relaxes all other sizes."""
+    del static
     return tf.function(function, reduce_retracing=True, autograph=False)
 
 

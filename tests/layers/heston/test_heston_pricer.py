@@ -15,10 +15,10 @@ from hedgezoo.layers import (
     heston_call,
     heston_call_and_jacobian,
     implied_volatility,
-    panel_blocks,
 )
-from hedgezoo.layers.fourier_nodes import fourier_nodes
-from hedgezoo.layers.lewis_integral import evaluate
+from hedgezoo.layers.heston import panel_blocks
+from hedgezoo.layers.heston.fourier_nodes import fourier_nodes
+from hedgezoo.layers.heston.lewis_integral import evaluate
 
 REFERENCE = Path(__file__).parent / "data" / "heston_reference.csv"
 NAMES = ("kappa", "theta", "xi", "rho", "v0", "T", "K_over_F", "call_over_F")

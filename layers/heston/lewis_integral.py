@@ -14,8 +14,7 @@ import math
 import tensorflow as tf
 
 from hedgezoo.layers.black_scholes import price_from_deviation
-from hedgezoo.layers.fourier_nodes import TILT
-from hedgezoo.layers.heston_characteristic_function import (
+from hedgezoo.layers.heston.characteristic_function import (
     Exponent,
     average_variance,
     characteristic_function,
@@ -23,6 +22,7 @@ from hedgezoo.layers.heston_characteristic_function import (
     exponent_maturity_gradient,
     heston_exponent,
 )
+from hedgezoo.layers.heston.fourier_nodes import TILT
 from hedgezoo.layers.normal import normal_cdf, normal_pdf
 from hedgezoo.layers.normalised_price import deviation_floor
 
@@ -203,12 +203,16 @@ def _choose(parameters, log_moneyness, years, tilts):
     # at the money either sign will do
     upwards = (log_moneyness > 0.0) | (tf.equal(log_moneyness, 0.0) & (rho <= 0.0))
     sign = tf.where(upwards, tf.ones_like(level), -tf.ones_like(level))
-    drift = sign * (xi * log_moneyness - level * rho)
+    turning = log_moneyness
+    if parameters.shape[-1] == 8:
+        # the drift that compensates the jumps turns the integrand, too
+        rate, mean, deviation = (parameters[:, i, tf.newaxis, tf.newaxis] for i in (5, 6, 7))
+        turning -= rate * years * tf.math.expm1(mean + 0.5 * deviation * deviation)
+    drift = sign * (xi * turning - level * rho)
     tilted = (drift > 0.0) | (decay * (math.cos(TILT) - 0.5) + drift * math.sin(TILT) >= 0.0)
     up, down = tilted & upwards, tilted & ~upwards
     if parameters.shape[-1] == 8:
         # jumps of one size grow without bound on a contour that is tilted against them
-        mean, deviation = (parameters[:, i, tf.newaxis, tf.newaxis] for i in (6, 7))
         up &= mean * math.tan(TILT) >= -2.0 * deviation
         down &= mean * math.tan(TILT) <= 2.0 * deviation
     masks = [~(up | down), up, down]

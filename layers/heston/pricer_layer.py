@@ -5,7 +5,7 @@ import numpy as np
 import tensorflow as tf
 
 from hedgezoo.layers.black_scholes import require_grid
-from hedgezoo.layers.heston_pricer import BATES, HESTON, prices, require_scheme
+from hedgezoo.layers.heston.pricer import BATES, HESTON, prices, require_scheme
 from hedgezoo.layers.implied_volatility import implied_volatility
 
 _OUTPUTS = ("call", "put", "implied_volatility")
