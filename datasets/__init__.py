@@ -6,19 +6,27 @@ if __name__ != "hedgezoo.datasets":
         "(run with `python -P`, or from outside the checkout)"
     )
 
-from hedgezoo.datasets import payoffs
+from hedgezoo.datasets import heston_panels, market_data, payoffs
 from hedgezoo.datasets.arrays import from_arrays
 from hedgezoo.datasets.black_scholes_market import BlackScholesMarket
 from hedgezoo.datasets.conditional_black_scholes_market import ConditionalBlackScholesMarket
+from hedgezoo.datasets.floating_option_market import FloatingOptionMarket
+from hedgezoo.datasets.heston_panels import HestonPanels
 from hedgezoo.datasets.history import from_csv, windows
 from hedgezoo.datasets.market import Market
+from hedgezoo.datasets.var_market import VARMarket
 
 __all__ = [
     "BlackScholesMarket",
     "ConditionalBlackScholesMarket",
+    "FloatingOptionMarket",
+    "HestonPanels",
     "Market",
+    "VARMarket",
     "from_arrays",
     "from_csv",
+    "heston_panels",
+    "market_data",
     "payoffs",
     "windows",
 ]

@@ -371,11 +371,38 @@ class Basket(Payoff):
         return _vanilla(basket, self.strike, self.call)
 
 
+@dataclasses.dataclass(frozen=True)
+class Nothing(Payoff):
+    """Owes nothing on any path: for a market without a claim, where trading alone is judged.
+
+    The price of a claim is the risk with it less the risk with `Nothing`, and a statistical
+    arbitrage is a gain with `Nothing` owed.
+
+    Example:
+
+    >>> Nothing()([[[1.0], [1.25]], [[1.0], [0.8]]]).numpy()
+    array([0., 0.], dtype=float32)
+    """
+
+    def _pay(self, price):
+        return tf.zeros_like(price[:, -1, 0])
+
+
 def _vanilla(price, strike, call):
     return tf.nn.relu(price - strike if call else strike - price)
 
 
 _CLASSES = {
     cls.__name__: cls
-    for cls in (European, Binary, Lookback, Asian, Barrier, ForwardStart, VarianceSwap, Basket)
+    for cls in (
+        European,
+        Binary,
+        Lookback,
+        Asian,
+        Barrier,
+        ForwardStart,
+        VarianceSwap,
+        Basket,
+        Nothing,
+    )
 }

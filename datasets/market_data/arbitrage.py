@@ -3,9 +3,9 @@
 import numpy as np
 
 from hedgezoo.datasets.checks import check_one_of
-from hedgezoo.layers.discrete_local_volatility import calls_to_dlv
-from hedgezoo.layers.surface_arbitrage import find_arbitrage
-from hedgezoo.layers.surface_repair import repair_calls
+from hedgezoo.layers.surfaces.arbitrage import find_arbitrage
+from hedgezoo.layers.surfaces.discrete_local_volatility import calls_to_dlv
+from hedgezoo.layers.surfaces.repair import repair_calls
 
 # Repaired surfaces keep this distance, per unit of forward, from the nearest arbitrage. On the
 # boundary itself a discrete local volatility is zero or infinite.

@@ -15,8 +15,8 @@ from scipy.special import ndtr
 from hedgezoo.datasets import market_data
 from hedgezoo.datasets.market_data import EURO_STOXX_50_SKEW, SurfaceHistory, spx
 from hedgezoo.layers.black_scholes import black_scholes_call
-from hedgezoo.layers.discrete_local_volatility import dlv_to_calls, dlv_to_density
-from hedgezoo.layers.surface_arbitrage import find_arbitrage
+from hedgezoo.layers.surfaces.arbitrage import find_arbitrage
+from hedgezoo.layers.surfaces.discrete_local_volatility import dlv_to_calls, dlv_to_density
 
 MONTH, QUARTER = 30 / 365, 93 / 365
 

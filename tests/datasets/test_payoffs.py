@@ -18,6 +18,7 @@ from hedgezoo.datasets.payoffs import (
     European,
     ForwardStart,
     Lookback,
+    Nothing,
     VarianceSwap,
 )
 
@@ -59,6 +60,7 @@ BY_HAND = [
         ],
     ),
     (Basket(weights=(2.0,), strike=1.0), [1.4, 0.6]),
+    (Nothing(), [0.0, 0.0]),
 ]
 
 
