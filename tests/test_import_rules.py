@@ -133,7 +133,9 @@ def test_rules_allow(package, source):
 # what answers at once: none of SLOW is imported, and start to finish takes under a second of CPU
 @pytest.mark.multiprocess
 @pytest.mark.parametrize(
-    "arguments", [[], ["list"], ["info", "no_transaction_band_european_v1"]], ids=" ".join
+    "arguments",
+    [[], ["list"], ["info", "no_transaction_band_european_v1"], ["experiment", "list"]],
+    ids=" ".join,
 )
 def test_front_door_is_light(run_python, arguments):
     output = run_python(

@@ -16,12 +16,24 @@ _HOMES = {
     "evaluate": "hedgezoo.evaluation",
     "NoTransactionBand": "hedgezoo.no_transaction_band",
     "FeedForwardHedge": "hedgezoo.deep_hedge",
+    "RiskNeutralMeasure": "hedgezoo.risk_neutral_measure",
+    "VectorAutoregression": "hedgezoo.vector_autoregression",
     "DeltaHedge": "hedgezoo.baselines.delta",
     "ExactHedge": "hedgezoo.baselines.exact_hedge",
     "Naked": "hedgezoo.baselines.naked",
     "WhalleyWilmott": "hedgezoo.baselines.whalley_wilmott",
 }
-_MODULES = ("baselines", "datasets", "layers", "losses", "plots", "presets", "serving", "training")
+_MODULES = (
+    "baselines",
+    "datasets",
+    "experiments",
+    "layers",
+    "losses",
+    "plots",
+    "presets",
+    "serving",
+    "training",
+)
 __all__ = [*_HOMES, *_MODULES]
 
 

@@ -1,20 +1,15 @@
 """The model card, Markdown, made from `metadata.json` and nothing else."""
 
-ROWS = {
-    "": "**this model**",
-    "naked": "naked (never trade)",
-    "delta": "Black-Scholes delta",
-    "whalley_wilmott": "Whalley-Wilmott band",
-    "optimum": "exact optimum",
-}
-FEW_PATHS = 1000  # below this the simulated entropic risk is decided by a handful of paths
-COLUMNS = {
-    "exact_price": "exact price",
-    "price": "price, simulated",
-    "std": "standard deviation",
-    "cvar_95": "CVaR 95 %",
-    "turnover": "turnover",
-    "cost": "trading cost",
+import importlib
+import textwrap
+
+from hedgezoo.experiments import EXPERIMENTS
+from hedgezoo.families import family_of, grouped
+
+# who renders what a recipe's `report` has put into `metadata.json`, under "experiments"
+SECTIONS = {
+    "optimality_gap": "hedgezoo.optimality_gap",
+    **{name: experiment.module for name, experiment in EXPERIMENTS.items()},
 }
 
 
@@ -27,120 +22,45 @@ def card_text(about):
     Returns:
         Markdown with a YAML head.
     """
+    family = family_of(about)
     parts = [
-        _head(about),
+        _head(about, family),
         f"# {about['name']}\n\n{about['description']}.\n\n{about['task']}",
-        _use(about),
-        _results(about),
+        family.use(about),
+        family.results(about),
         _figures(about),
         *_experiments(about),
-        _training(about),
+        family.training(about),
         "## Limits\n\n" + "\n".join(f"- {limit}" for limit in about["limits"]),
         _source(about),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
-def _head(about):
+def _head(about, family):
     lines = [
         "---",
         f"license: {about['licence'].lower()}",
         "library_name: keras",
-        "tags: [deep-hedging, derivatives, tensorflow]",
+        f"tags: [{', '.join(family.tags)}]",
         f"model_name: {about['name']}",
         "---",
     ]
     return "\n".join(lines)
 
 
-def _use(about):
-    return (
-        "## Use\n\n```python\nimport hedgezoo\n\n"
-        f'model = hedgezoo.load("{about["name"]}")\n'
-        f'report = hedgezoo.evaluate("{about["name"]}", paths=16384)\n'
-        "```\n\n"
-        "`1/` is the SavedModel for TensorFlow Serving, with the signatures `serving_default` "
-        "(one hedge step), `rollout` (whole paths) and `sensitivities`."
+def _figures(about):
+    return "\n\n".join(
+        f"![{figure['caption']}](figures/{figure['name']}.png)" for figure in about["figures"]
     )
-
-
-def _results(about):
-    metrics = about["metrics"]
-    lines = [
-        "## Results",
-        "",
-        f"On {about['evaluation']['paths']:,} simulated paths (seed "
-        f"{about['evaluation']['seed']}), the same for every row, ± one standard error. "
-        "The price is the entropic risk of gains minus liability. Exact prices are computed by "
-        "dynamic programming, without Monte Carlo error.",
-        "",
-        "| strategy | " + " | ".join(COLUMNS.values()) + " |",
-        "|---|" + "---:|" * len(COLUMNS),
-    ]
-    for prefix, label in ROWS.items():
-        cells = [_cell(metrics.get(f"{prefix}/{key}" if prefix else key)) for key in COLUMNS]
-        if any(cell != "–" for cell in cells):
-            lines.append(f"| {label} | " + " | ".join(cells) + " |")
-    notes = []
-    for prefix, label in ROWS.items():
-        effective = metrics.get(f"{prefix}/effective_paths" if prefix else "effective_paths")
-        if effective and effective["value"] < FEW_PATHS:
-            notes.append(
-                f"The simulated price of {label} rests on {effective['value']:.0f} effective paths "
-                "and its standard error is too small: trust the exact one."
-            )
-    if "gap_to_optimum_percent" in metrics:
-        gap = metrics["gap_to_optimum_percent"]["value"]
-        notes.append(f"Gap to the exact optimum: {gap:.4f} % of the price.")
-    for name in ("naked", "delta", "whalley_wilmott"):
-        if saving := metrics.get(f"saving/{name}"):
-            notes.append(
-                f"Cheaper than {ROWS[name]} by {_cell(saving)} (paired difference on these paths)."
-            )
-    return "\n".join(lines) + "".join(f"\n\n{note}" for note in notes)
 
 
 def _experiments(about):
-    """Sections on what was measured for some presets only."""
-    from hedgezoo import optimality_gap
-    from hedgezoo.experiments import no_transaction_band_paper
-
-    if "paper_experiment" in about:
-        yield no_transaction_band_paper.card_section(**about["paper_experiment"])
-    if "box" in about:
-        yield optimality_gap.card_section(about["box"])
-
-
-def _figures(about):
-    captions = {
-        "band": "The band against the spot: inside it, nothing is traded.",
-        "profits": "Outcomes, gains minus liability, on the same paths.",
-        "learning_curve": "The loss during training.",
-    }
-    shown = [name for name in captions if name in about.get("figures", ())]
-    return "\n\n".join(f"![{captions[name]}](figures/{name}.png)" for name in shown)
-
-
-def _cell(estimate):
-    if estimate is None:
-        return "–"
-    if estimate["stderr"] == 0:
-        return f"{estimate['value']:.6f}"
-    return f"{estimate['value']:.6f} ± {estimate['stderr']:.1e}"
-
-
-def _training(about):
-    recipe, facts = about["recipe"], about["training"]
-    paths = recipe["steps"] * recipe["batch_size"]
-    versions = ", ".join(f"{name} {version}" for name, version in about["built_with"].items())
-    return (
-        "## Training\n\n"
-        f"`hedgezoo train {about['name']}` (recipe `{recipe['module']}`): {recipe['steps']:,} "
-        f"steps of {recipe['batch_size']:,} paths ({paths:,} in all, seed {recipe['seed']}), Adam "
-        f"from {recipe['learning_rate']:g} with cosine decay. {about['parameters']:,} parameters, "
-        f"{facts['cpu_seconds']:.0f} CPU-seconds on two cores.\n\n"
-        f"Market: `{recipe['market']}`.\n\nBuilt with {versions}."
-    )
+    """Sections on what was measured for some presets only, by the modules that measured it."""
+    for name, data in about["experiments"].items():
+        if name not in SECTIONS:
+            raise ValueError(f"Unknown section {name!r}; known: {sorted(SECTIONS)}")
+        yield importlib.import_module(SECTIONS[name]).card_section(**data)
 
 
 def _source(about):
@@ -156,28 +76,24 @@ _END = "<!-- end of presets -->"
 
 
 def presets_table():
-    """Headline numbers of all shipped presets, Markdown."""
+    """Headline numbers of all shipped presets, Markdown: a table for each family."""
     from hedgezoo.presets import list_presets, metadata
 
-    lines = [
-        "| preset | what it is | exact price | optimum | gap | delta hedge | no hedge |",
-        "|---|---|---:|---:|---:|---:|---:|",
-    ]
-    keys = (
-        "exact_price",
-        "optimum/exact_price",
-        "gap_to_optimum_percent",
-        "delta/exact_price",
-        "naked/exact_price",
-    )
-    for name in list_presets():
-        about = metadata(name)
-        values = [about["metrics"].get(key, {}).get("value") for key in keys]
-        cells = ["–" if value is None else f"{value:.6f}" for value in values]
-        if values[2] is not None:
-            cells[2] = f"{values[2]:.4f} %"
-        lines.append(f"| `{name}` | {about['description']} | {' | '.join(cells)} |")
-    return "\n".join(lines)
+    parts = []
+    for family, members in grouped([metadata(name) for name in list_presets()]):
+        columns = family.readme_headlines
+        headings = " | ".join(column.heading.replace("\n", " ") for column in columns)
+        lines = [
+            f"**{family.title}**",
+            "",
+            f"| preset | what it is | {headings} |",
+            "|---|---|" + "---:|" * len(columns),
+        ]
+        for about in members:
+            cells = " | ".join(column.cell(about) for column in columns)
+            lines.append(f"| `{about['name']}` | {about['description']} | {cells} |")
+        parts.append("\n".join([*lines, "", textwrap.fill(family.readme_note, 100)]))
+    return "\n\n".join(parts)
 
 
 def readme_text(text):

@@ -1,6 +1,7 @@
-"""The command line: `hedgezoo list | info | evaluate | train | export | verify | demo`.
+"""The command line, `hedgezoo COMMAND`.
 
-`list` and `info` read text files and answer at once; TensorFlow is loaded by the others only.
+What only reads text, such as `list`, `info` and `experiment list`, answers at once; TensorFlow is
+loaded by the other commands only.
 """
 
 import contextlib
@@ -38,7 +39,7 @@ app = typer.Typer(
     cls=_Commands,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    help="Pretrained networks that hedge, beside what a desk would use today.",
+    help="Pretrained models that hedge and price, beside what a desk would use today.",
 )
 _Name = Annotated[str, typer.Argument(metavar="NAME", help="A preset; see `hedgezoo list`.")]
 
@@ -57,11 +58,14 @@ def _options(
 @app.command("list")
 def list_():
     """Show the pretrained models and their headline numbers."""
-    from hedgezoo import tables
+    from hedgezoo import families, tables
 
     console = _console()
-    entries = [(presets.metadata(name), _spot(name)) for name in presets.list_presets()]
-    console.print(tables.presets(entries, width=console.width))
+    entries = [presets.metadata(name) for name in presets.list_presets()]
+    for number, (family, members) in enumerate(families.grouped(entries)):
+        if number:
+            console.print()
+        console.print(tables.presets(family, members, width=console.width))
 
 
 @app.command()
@@ -85,29 +89,44 @@ def evaluate(
     paths: Annotated[int, typer.Option(help="Simulated paths.")] = 2**17,
     seed: Annotated[int, typer.Option(help="Seed of the paths.")] = 0,
     exact: Annotated[
-        bool, typer.Option("--exact/--no-exact", help="Prices by dynamic programming too.")
-    ] = True,
+        bool | None,
+        typer.Option("--exact/--no-exact", help="Of hedges: prices by dynamic programming too."),
+    ] = None,
+    option: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME=VALUE", help="Any option of the model's family; repeatable."),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, in money.")] = False,
 ):
-    """Judge a preset on fresh paths, beside its baselines and the optimum."""
+    """Judge a preset on fresh paths, by what its family is judged by."""
     presets.directory_of(name)  # a wrong name is told before anything slow
+    options = dict(map(_option, option or ()))
+    if exact is not None:
+        options["exact"] = exact
     with _working(f"{name}: {paths:,} paths"):
         _load_tensorflow()
         from hedgezoo.evaluation import evaluate as judge
 
-        report = judge(name, paths=paths, seed=seed, exact=exact)
+        report = judge(name, paths=paths, seed=seed, **options)
     if as_json:
         typer.echo(json.dumps(report, indent=1, sort_keys=True))
         return
-    from hedgezoo import tables
+    from hedgezoo.families import family_of
 
-    console = _console()
-    title = f"{name}: {paths:,} common paths, seed {seed}"
-    console.print(
-        tables.comparison(
-            report, label="this preset", spot=_spot(name), title=title, width=console.width
-        )
-    )
+    about, console = presets.metadata(name), _console()
+    title = f"{name}: {paths:,} paths, seed {seed}"
+    console.print(family_of(about).report(report, about, title, console.width))
+
+
+def _option(text):
+    """`NAME=VALUE` as a pair; the value is JSON, or else a string."""
+    name, equals, value = text.partition("=")
+    if not (name and equals):
+        raise ValueError(f"`--option` must be NAME=VALUE. Received: {text!r}")
+    try:
+        return name, json.loads(value)
+    except json.JSONDecodeError:
+        return name, value
 
 
 @app.command()
@@ -192,19 +211,41 @@ def demo(
     show(output, paths=paths, seed=seed, console=console)
 
 
+@app.command()
+def experiment(
+    name: Annotated[
+        str, typer.Argument(metavar="[NAME|list]", help="An experiment, or list to see them all.")
+    ] = "list",
+    output: Annotated[
+        pathlib.Path | None,
+        typer.Option(help="Folder for figures and numbers. Default: experiments/NAME."),
+    ] = None,
+    quick: Annotated[bool, typer.Option("--quick", help="In small, in seconds.")] = False,
+    seed: Annotated[int, typer.Option(help="Seed of paths and initial weights.")] = 0,
+):
+    """Run an experiment of a paper: figures and numbers, written to a folder."""
+    from hedgezoo import experiments
+
+    console = _console()
+    if name == "list":
+        from hedgezoo import tables
+
+        console.print(tables.experiments(experiments.EXPERIMENTS))
+        return
+    output = experiments.folder_of(name, output)  # a wrong name is told before anything slow
+    with _working("loading TensorFlow"):
+        _load_tensorflow()
+    experiments.run(name, output, quick=quick, seed=seed, console=console)
+    for path in sorted(path for path in output.rglob("*") if path.is_file()):
+        typer.echo(f"Wrote {path}")
+
+
 def _console():
     """Standard output: as wide as the terminal, or wide where there is none."""
     console = Console(highlight=False)
     if not console.is_terminal and "COLUMNS" not in os.environ:
         console = Console(highlight=False, width=_WIDE)
     return console
-
-
-def _spot(name):
-    """Initial spot of a preset's market, money; 1 where it has no single one."""
-    about = json.loads((presets.directory_of(name) / "preset.json").read_text(encoding="utf-8"))
-    spot = (about["market"] or {"config": {}})["config"].get("spot", 1.0)
-    return spot if isinstance(spot, int | float) else 1.0
 
 
 @contextlib.contextmanager

@@ -3,7 +3,7 @@
 import pathlib
 
 from hedgezoo import plots, presets, tables
-from hedgezoo.evaluation import baseline_strategies, compare, exact_hedge
+from hedgezoo.risk_report import baseline_strategies, compare, exact_hedge
 
 NETWORK = "no_transaction_band_european_v1"
 FEED_FORWARD = "feed_forward_european_v1"

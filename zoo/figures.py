@@ -3,6 +3,7 @@
 import functools
 import os
 import pathlib
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -27,6 +28,20 @@ _STYLE = {
     "legend.frameon": False,
     "axes.formatter.useoffset": False,
 }
+
+
+class Picture(NamedTuple):
+    """A figure and what a reader is told about it.
+
+    Args:
+        name: Of the file, without `.png`.
+        figure: A `matplotlib.figure.Figure`.
+        caption: One sentence.
+    """
+
+    name: str
+    figure: Any
+    caption: str
 
 
 def styled(draw):

@@ -1,29 +1,18 @@
 """The sentence every hedging model says: market state -> positions -> trading gains."""
 
-import keras
 import numpy as np
 import tensorflow as tf
 
 from hedgezoo.layers.black_scholes import log_moneyness_delta
 from hedgezoo.layers.trading_gains import trading_gains
+from hedgezoo.preset_model import PresetModel
 from hedgezoo.suggestions import did_you_mean
 
 # what a model may be told about the contract and the market besides the paths
 MARKET_NAMES = ("strike", "volatility", "cost", "risk_aversion", "maximum", "minimum")
 
 
-class _classproperty:
-    """A read-only property of the class, as in `NoTransactionBand.presets`."""
-
-    def __init__(self, getter):
-        self._getter = getter
-        self.__doc__ = getter.__doc__
-
-    def __get__(self, instance, owner):
-        return self._getter(owner)
-
-
-class HedgeModel(keras.Model):
+class HedgeModel(PresetModel):
     """A strategy as a Keras model: `model(inputs)` are the trading gains net of cost.
 
     Subclasses say how positions follow from features (`positions`) and what they do in one step
@@ -85,7 +74,6 @@ class HedgeModel(keras.Model):
             "risk_aversion": float(risk_aversion),
         }
         self.maturity = float(maturity)
-        self.market = None  # the market it was trained on, known to pretrained models
 
     def positions(self, inputs):
         """Positions `(B, T, D)` held from each decision time to the next."""
@@ -177,43 +165,17 @@ class HedgeModel(keras.Model):
             "maturity": self.maturity,
         }
 
-    @classmethod
-    def from_preset(cls, preset):
-        """The pretrained model of a name (see `presets`) or a directory.
+    def evaluate_on(self, market, paths, seed, risk_aversion=None, baselines=True, exact=True):
+        """Risk report beside the baselines and the optimum, as of `hedgezoo.risk_report`."""
+        from hedgezoo.risk_report import risk_report
 
-        Args:
-            preset: Name of a shipped preset, or a directory written by `save_to_preset`.
+        return risk_report(self, market, paths, seed, risk_aversion, baselines, exact)
 
-        Returns:
-            A built model of this class with its weights.
+    def serving_signatures(self):
+        """One hedge step, whole paths and sensitivities; see `hedgezoo.serving`."""
+        from hedgezoo.serving.hedge_signatures import hedge_signatures
 
-        Raises:
-            ValueError: If there is no such preset (the closest names are offered), a file is
-                damaged, or the preset holds another class.
-        """
-        from hedgezoo.presets import load
-
-        return load(preset, expected=cls)
-
-    @_classproperty
-    def presets(cls):
-        """Names and descriptions of the shipped presets of this class."""
-        from hedgezoo.presets import presets_of
-
-        return presets_of(cls)
-
-    def save_to_preset(self, directory):
-        """Writes `preset.json` and `model.weights.h5`, from which `from_preset` rebuilds the model.
-
-        Args:
-            directory: A path that does not exist or is an empty directory.
-
-        Raises:
-            ValueError: If the directory holds files already.
-        """
-        from hedgezoo.presets import save
-
-        save(self, directory)
+        return hedge_signatures(self)
 
 
 def _all_close(value, reference):

@@ -72,14 +72,14 @@ def report(recipe, model, directory, checkpoint=None):
         checkpoint: Not needed.
 
     Returns:
-        What `gaps_over_box` returns.
+        What `gaps_over_box` returns, under `experiments`.
     """
     box = {name: getattr(recipe.train_market, name) for name in NAMES}
     found = gaps_over_box(model, box, contracts=48, seed=7, time_step=recipe.train_market.time_step)
     figures = directory / "figures"
     figures.mkdir(exist_ok=True)
     save(draw(found["box"]["contracts"]), figures / "gaps.png")
-    return found
+    return {"experiments": {"optimality_gap": found}}
 
 
 @styled

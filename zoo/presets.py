@@ -22,10 +22,14 @@ CLASSES = {
     "DeltaHedge": "hedgezoo.baselines.delta",
     "WhalleyWilmott": "hedgezoo.baselines.whalley_wilmott",
     "Naked": "hedgezoo.baselines.naked",
+    "RiskNeutralMeasure": "hedgezoo.risk_neutral_measure",
+    "VectorAutoregression": "hedgezoo.vector_autoregression",
 }
 MARKETS = {
     "BlackScholesMarket": "hedgezoo.datasets",
     "ConditionalBlackScholesMarket": "hedgezoo.datasets",
+    "FloatingOptionMarket": "hedgezoo.datasets",
+    "VARMarket": "hedgezoo.datasets",
 }
 
 
@@ -240,7 +244,7 @@ def _allowed(name, allowed, preset):
 
 
 def save(model, directory):
-    """Writes `preset.json` and `model.weights.h5` of a model; see `HedgeModel.save_to_preset`."""
+    """Writes `preset.json` and `model.weights.h5` of a model; see `PresetModel.save_to_preset`."""
     if type(model).__name__ not in CLASSES:
         raise ValueError(
             f"a {type(model).__name__} cannot be stored as a preset; "
@@ -320,6 +324,13 @@ def json_text(content):
 
 
 def _plain(config):
-    """A config as JSON gives it back (tuples become lists), without what Keras adds by itself."""
+    """A config as JSON gives it back (tuples and arrays become lists), without what Keras adds."""
     dropped = ("name", "dtype", "trainable")
-    return json.loads(json.dumps({k: v for k, v in config.items() if k not in dropped}))
+    kept = {key: value for key, value in config.items() if key not in dropped}
+    return json.loads(json.dumps(kept, default=_nested_list))
+
+
+def _nested_list(value):
+    if hasattr(value, "tolist"):  # of NumPy
+        return value.tolist()
+    raise ValueError(f"a preset cannot hold a {type(value).__name__}. Received: {value!r}")

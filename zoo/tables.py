@@ -128,11 +128,12 @@ def _caption(report, weak):
     return "\n".join(lines)
 
 
-def presets(entries, width=80):
-    """The shipped presets with their headline numbers.
+def presets(family, entries, width=80):
+    """The shipped presets of a family with their headline numbers.
 
     Args:
-        entries: List of pairs: content of a `metadata.json`, initial spot of the market (money).
+        family: A `hedgezoo.families.family.Family`.
+        entries: List of contents of `metadata.json`.
         width: Characters across; on few, descriptions go below names.
 
     Returns:
@@ -144,37 +145,46 @@ def presets(entries, width=80):
 
     narrow = width < _WIDE
     table = Table(
+        title=family.title,
         box=box.SIMPLE_HEAD,
         pad_edge=False,
-        caption="price: in basis points of the spot, exact where the optimum is known; "
-        "gap: above the optimum; saving: on the Black-Scholes delta, of its price",
+        caption=family.list_note,
+        title_justify="left",
         caption_justify="left",
+        title_style="bold",
         caption_style="none",
     )
     table.add_column("preset", no_wrap=not narrow)
     if not narrow:
         table.add_column("class", no_wrap=True)
         table.add_column("what it is")
-    for heading in ("price", "gap", "saving"):
-        table.add_column(heading, justify="right", no_wrap=True)
-    for about, spot in entries:
+    for column in family.headlines:
+        table.add_column(column.heading, justify="right", no_wrap=True)
+    for about in entries:
         name = Text(about["name"], style="bold")
         facts = [about["class"], about["description"]]
         if narrow:
             name.append(f"\n{facts[0]}: {facts[1]}", style="not bold")
             facts = []
-        table.add_row(name, *facts, *_headlines(about["metrics"], 1e4 / spot))
+        table.add_row(name, *facts, *(column.cell(about) for column in family.headlines))
     return table
 
 
-def _headlines(metrics, basis_points):
-    """Price, gap to the optimum and saving on delta, as text."""
-    exact = "exact_price" in metrics and "delta/exact_price" in metrics
-    key = "exact_price" if exact else "price"
-    price, delta = metrics.get(key), metrics.get(f"delta/{key}")
-    gap = metrics.get("gap_to_optimum_percent")
-    return (
-        f"{basis_points * price['value']:.2f}" if price else "–",
-        f"{gap['value']:.3f} %" if gap else "–",
-        f"{100 * (1 - price['value'] / delta['value']):.1f} %" if price and delta else "–",
-    )
+def experiments(entries):
+    """The experiments that can be run.
+
+    Args:
+        entries: Dictionary name -> `hedgezoo.experiments.Experiment`.
+
+    Returns:
+        `rich.table.Table`.
+    """
+    from rich import box
+    from rich.table import Table
+
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table.add_column("experiment", no_wrap=True, style="bold")
+    table.add_column("what it shows")
+    for name, experiment in entries.items():
+        table.add_row(name, experiment.description)
+    return table

@@ -15,9 +15,9 @@ from hedgezoo.cards import card_text
 from hedgezoo.datasets import BlackScholesMarket
 from hedgezoo.deep_hedge import FeedForwardHedge
 from hedgezoo.evaluation import evaluate
+from hedgezoo.hedge_recipe import HedgeRecipe
 from hedgezoo.losses import EntropicRisk
 from hedgezoo.no_transaction_band import NoTransactionBand
-from hedgezoo.recipe import Recipe
 
 BAND, FEED_FORWARD = "no_transaction_band_european_v1", "feed_forward_european_v1"
 MARKET = BlackScholesMarket(steps=4)
@@ -29,7 +29,7 @@ MODELS = {
 
 
 def small_recipe(name):
-    return Recipe(
+    return HedgeRecipe(
         name=name,
         description=f"A small {name}",
         task="Hedge a call.",
@@ -58,7 +58,7 @@ def shelf(tmp_path_factory):
         directory.mkdir()
         presets.write_preset(model, directory)
         facts = {"curve": [[1, 0.013], [2, 0.012]], "cpu_seconds": 1.0}
-        about = pretraining.describe(recipe, model, facts, evaluate(model, paths=1000), {})
+        about = pretraining.describe(recipe, model, facts, recipe.evaluate(model))
         presets.write_text(directory / "metadata.json", presets.json_text(about))
         presets.write_text(directory / "README.md", card_text(about))
         presets.update_manifest(root, name)
@@ -123,7 +123,7 @@ def test_info_is_rendered_on_a_terminal(monkeypatch):
 def test_version_and_help():
     assert run("--version").stdout.strip() == hedgezoo.__version__
     output = run("--help").stdout
-    for command in ("list", "info", "evaluate", "train", "export", "verify", "demo"):
+    for command in ("list", "info", "evaluate", "train", "export", "verify", "demo", "experiment"):
         assert command in output
 
 
@@ -173,8 +173,20 @@ def test_evaluate_prints_the_comparison():
     for line, prefix in zip(found, prefixes, strict=True):
         assert f"{1e4 * report[f'{prefix}exact_price']['value']:.3f}" in line
         assert f"{1e4 * report[f'{prefix}price']['value']:.0f}" in line
-    assert "500 common paths" in output
+    assert "500 paths, seed 0" in output
     assert "extreme paths" in output
+
+
+def test_evaluate_takes_the_options_of_the_family():
+    arguments = ("evaluate", BAND, "--paths", 100, "--json")
+    given = ("--option", "risk_aversion=5.0", "--option", "baselines=false", "--no-exact")
+    report = json.loads(run(*arguments, *given).stdout)
+    options = {"risk_aversion": 5.0, "baselines": False, "exact": False}
+    assert report == evaluate(BAND, paths=100, **options)
+    (line,) = run(*arguments, "--option", "risk_aversio=5", status=2).stderr.splitlines()
+    assert "Did you mean 'risk_aversion'" in line
+    (line,) = run(*arguments, "--option", "exact", status=2).stderr.splitlines()
+    assert line == "Error: `--option` must be NAME=VALUE. Received: 'exact'"
 
 
 def test_evaluate_without_exact_prices():

@@ -10,7 +10,7 @@ from hedgezoo.baselines.naked import Naked
 from hedgezoo.baselines.whalley_wilmott import WhalleyWilmott
 from hedgezoo.datasets import BlackScholesMarket, ConditionalBlackScholesMarket
 from hedgezoo.datasets.payoffs import Lookback
-from hedgezoo.evaluation import compare, default_risk_aversion, simulate
+from hedgezoo.risk_report import compare, default_risk_aversion, simulate
 
 MARKET = BlackScholesMarket(steps=6)
 TERMS = {"risk_aversion": 50.0, "maturity": MARKET.maturity}

@@ -64,11 +64,11 @@ def test_paired_savings_are_sharper_than_the_prices(report):
 
 
 def test_chunks_do_not_change_the_report(model, monkeypatch):
-    from hedgezoo import evaluation
+    from hedgezoo import risk_report
 
     settings = {"paths": 3000, "seed": 1, "market": MARKET, "exact": False}
     whole = evaluate(model, **settings)
-    monkeypatch.setattr(evaluation, "_CHUNK", 700)
+    monkeypatch.setattr(risk_report, "_CHUNK", 700)
     for key, estimate in evaluate(model, **settings).items():
         assert estimate["value"] == pytest.approx(whole[key]["value"], rel=1e-6, abs=1e-12)
 
@@ -110,5 +110,9 @@ def test_errors(model):
         evaluate(model, paths=10)
     with pytest.raises(ValueError, match="paths"):
         evaluate(model, paths=1, market=MARKET)
+    with pytest.raises(ValueError, match="Did you mean 'exact'"):
+        evaluate(model, paths=10, market=MARKET, exct=False)
+    with pytest.raises(ValueError, match="`evaluate_on`"):
+        evaluate(object(), paths=10, market=MARKET)
     with pytest.raises(ValueError, match="Did you mean 'no_transaction_band_european_v1'"):
         evaluate("no_transaction_band_europen_v1")

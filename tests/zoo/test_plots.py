@@ -8,9 +8,9 @@ from matplotlib.colors import to_hex
 from hedgezoo import NoTransactionBand, plots
 from hedgezoo.baselines.exact_hedge import ExactHedge
 from hedgezoo.baselines.whalley_wilmott import WhalleyWilmott
-from hedgezoo.card_figures import card_figures
 from hedgezoo.datasets import BlackScholesMarket, ConditionalBlackScholesMarket
 from hedgezoo.deep_hedge import FeedForwardHedge
+from hedgezoo.hedge_pictures import hedge_pictures
 from hedgezoo.layers.black_scholes import european_delta
 from hedgezoo.styles import STYLES, styles
 
@@ -297,6 +297,13 @@ def about(**metrics):
             for key, value in metrics.items()
         },
     }
+
+
+def card_figures(model, metadata):
+    """Figures of a card by name; each one has a caption."""
+    pictures = hedge_pictures(model, metadata)
+    assert all(picture.caption.endswith(".") for picture in pictures)
+    return {picture.name: picture.figure for picture in pictures}
 
 
 @pytest.mark.parametrize("spot", [1.0, 100.0])

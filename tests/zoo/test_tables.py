@@ -6,6 +6,7 @@ import pytest
 from rich.console import Console
 
 from hedgezoo import tables
+from hedgezoo.families import hedge
 
 
 def text(table, width):
@@ -93,9 +94,10 @@ def test_presets_without_some_numbers():
         "name": "a_preset",
         "class": "SomeModel",
         "description": "What it does",
+        "evaluation": {"spot": 100.0},
         "metrics": {"price": estimate(2.5, 0.1), "delta/price": estimate(5.0, 0.1)},
     }
-    shown = text(tables.presets([(about, 100.0)], width=200), 200)
+    shown = text(tables.presets(hedge.FAMILY, [about], width=200), 200)
     (line,) = (line for line in shown.splitlines() if "a_preset" in line)
     assert line.split() == [
         "a_preset",
@@ -108,5 +110,5 @@ def test_presets_without_some_numbers():
         "50.0",
         "%",
     ]
-    bare = text(tables.presets([({**about, "metrics": {}}, 1.0)], width=80), 80)
+    bare = text(tables.presets(hedge.FAMILY, [{**about, "metrics": {}}], width=80), 80)
     assert bare.count("–") == 3

@@ -11,12 +11,16 @@ import pathlib
 
 import numpy as np
 
+NAME = "no_transaction_band_paper"
+TASKS = ("european", "lookback")
 COSTS = tuple(float(cost) for cost in np.exp(np.arange(-10.0, -4.99, 0.25)))  # 21 values
 CURVE_COST = float(np.exp(-7.5))  # of the paper's learning curves, 5.5 bp
 CURVE_PATHS = 10_000  # per simulation; the paper's code simulates 50 000
 
 
-def price_against_cost(recipe, costs=COSTS, steps=300, batch_size=1024, store=None, verbose=True):
+def price_against_cost(
+    recipe, costs=COSTS, steps=300, batch_size=1024, store=None, verbose=True, seed=1
+):
     """Prices of every strategy over a grid of cost rates.
 
     The optimum is exact (dynamic programming), and so are all prices of the European option; of
@@ -29,6 +33,7 @@ def price_against_cost(recipe, costs=COSTS, steps=300, batch_size=1024, store=No
         batch_size: Paths per step.
         store: JSON file to which each finished cost is added and from which a killed run resumes.
         verbose: Whether to print a line for each cost.
+        seed: Seed of the training paths.
 
     Returns:
         Dictionary: `zero_cost_price`, and `rows`, one for each cost: `cost` and the price under
@@ -37,10 +42,15 @@ def price_against_cost(recipe, costs=COSTS, steps=300, batch_size=1024, store=No
     from hedgezoo.presets import json_text, write_text
 
     store = None if store is None else pathlib.Path(store)
-    settings = {"preset": recipe.name, "steps": steps, "batch_size": batch_size}
+    settings = {
+        "preset": recipe.name,
+        "steps": steps,
+        "batch_size": batch_size,
+        "seed": seed,
+    }
     rows = _resume(store, settings)
     for cost in costs[len(rows) :]:
-        row = {"cost": cost, **_prices(recipe, cost, steps, batch_size)}
+        row = {"cost": cost, **_prices(recipe, cost, steps, batch_size, seed)}
         rows.append(row)
         if store is not None:
             store.parent.mkdir(parents=True, exist_ok=True)
@@ -62,19 +72,19 @@ def _resume(store, settings):
 
 
 def _problem(market):
-    from hedgezoo.evaluation import exact_hedge
+    from hedgezoo.risk_report import exact_hedge
 
     return exact_hedge(market, risk_aversion=1.0)
 
 
-def _prices(recipe, cost, steps, batch_size):
+def _prices(recipe, cost, steps, batch_size, seed):
     from hedgezoo.datasets.payoffs import European
 
     market = dataclasses.replace(recipe.market, cost=cost)
     problem = _problem(market)
     strategies = {name: _baseline(market, name) for name in ("naked", "delta", "whalley_wilmott")}
     for name, make in {"network": _band, "feed_forward": _feed_forward}.items():
-        strategies[name] = _train(make(recipe, cost), market, steps, batch_size)
+        strategies[name] = _train(make(recipe, cost), market, steps, batch_size, seed)
     if isinstance(market.payoff, European):
         prices = {
             name: problem.price_of_policy(strategy)
@@ -89,8 +99,8 @@ def _prices(recipe, cost, steps, batch_size):
 
 def _simulated(strategies, market, paths=2**18):
     """Prices on common Sobol paths: one dimension more would make the exact ones slow."""
-    from hedgezoo.evaluation import simulate
     from hedgezoo.losses import entropic_risk
+    from hedgezoo.risk_report import simulate
 
     judged = dataclasses.replace(market, draws="sobol")
     outcomes = simulate(strategies, judged, paths, seed=99)
@@ -98,7 +108,7 @@ def _simulated(strategies, market, paths=2**18):
 
 
 def _baseline(market, name):
-    from hedgezoo.evaluation import baseline_strategies
+    from hedgezoo.risk_report import baseline_strategies
 
     return baseline_strategies(market, risk_aversion=1.0)[name]
 
@@ -117,7 +127,7 @@ def _feed_forward(recipe, cost):
     return FeedForwardHedge(**{name: terms[name] for name in names}, cost=cost)
 
 
-def _train(model, market, steps, batch_size, seed=1):
+def _train(model, market, steps, batch_size, seed):
     import keras
 
     from hedgezoo import training
@@ -238,6 +248,37 @@ def draw(results, curves, directory):
     plots.save(figure, directory / "learning_curves_paper.png")
 
 
+def run(output, quick=False, seed=0, console=None):
+    """Both experiments for both of the paper's options: figures and `numbers.json`.
+
+    Args:
+        output: Folder; a folder in it for each option.
+        quick: Whether to run them in small: two costs, a few steps, the European option only.
+        seed: Seed of paths and initial weights.
+        console: Whether progress is printed; None for silence.
+
+    Returns:
+        Dictionary option -> `price_against_cost` and `learning_curves`.
+    """
+    from hedgezoo.experiments.results import results_folder, write_numbers
+    from hedgezoo.recipe import recipe
+
+    grid, simulations = {}, {}
+    if quick:
+        grid = {"costs": COSTS[5:16:10], "steps": 5, "batch_size": 256}
+        simulations = {"simulations": (4, 4), "every": 2}
+    numbers = {}
+    with results_folder(output, experiment=NAME) as folder:
+        for task in TASKS[:1] if quick else TASKS:
+            plan = recipe(f"no_transaction_band_{task}_paper_v1")
+            results = price_against_cost(plan, **grid, verbose=console is not None, seed=seed + 1)
+            curves = learning_curves(plan.market, **simulations, seed=seed + 1)
+            draw(results, curves, folder / task)
+            numbers[task] = {"price_against_cost": results, "learning_curves": curves}
+        write_numbers(folder, NAME, numbers)
+    return numbers
+
+
 def report(recipe, model, directory, checkpoint=None):
     """Both experiments for one of the paper's options: entries of `metadata.json`, and figures.
 
@@ -248,7 +289,7 @@ def report(recipe, model, directory, checkpoint=None):
         checkpoint: Directory from which a killed run resumes.
 
     Returns:
-        Dictionary with `paper_experiment`, the numbers; `card_section` says them in words.
+        The numbers, under `experiments`; `card_section` says them in words.
     """
     store = None if checkpoint is None else pathlib.Path(checkpoint) / "price_against_cost.json"
     results = price_against_cost(recipe, store=store)
@@ -256,7 +297,8 @@ def report(recipe, model, directory, checkpoint=None):
     figures = pathlib.Path(directory) / "figures"
     figures.mkdir(exist_ok=True)
     draw(results, curves, figures)
-    return {"paper_experiment": {"price_against_cost": results, "learning_curves": curves}}
+    numbers = {"price_against_cost": results, "learning_curves": curves}
+    return {"experiments": {"no_transaction_band_paper": numbers}}
 
 
 def card_section(price_against_cost, learning_curves):

@@ -1,11 +1,11 @@
 """The task of no_transaction_band_european_v1, hedged by a network that sees its position."""
 
 from hedgezoo.deep_hedge import FeedForwardHedge
+from hedgezoo.hedge_recipe import HedgeRecipe
 from hedgezoo.losses import EntropicRisk
-from hedgezoo.recipe import Recipe
 from hedgezoo.recipes import no_transaction_band_european_v1 as band
 
-RECIPE = Recipe(
+RECIPE = HedgeRecipe(
     name="feed_forward_european_v1",
     description="Feed-forward network with the position as input, the band network's comparison",
     task=(

@@ -2,15 +2,15 @@
 
 from hedgezoo.datasets import BlackScholesMarket
 from hedgezoo.experiments import no_transaction_band_paper
+from hedgezoo.hedge_recipe import HedgeRecipe
 from hedgezoo.losses import EntropicRisk
 from hedgezoo.no_transaction_band import NoTransactionBand
-from hedgezoo.recipe import Recipe
 
 TERMS = {"volatility": 0.2, "steps": 28, "time_step": 1 / 365, "cost": 1e-3}
 MARKET = BlackScholesMarket(**TERMS)
 RISK_AVERSION = 1.0
 
-RECIPE = Recipe(
+RECIPE = HedgeRecipe(
     name="no_transaction_band_european_paper_v1",
     description="No-transaction band, the paper's European task: risk aversion 1, cost 10 bp",
     task=(

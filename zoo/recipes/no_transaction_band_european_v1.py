@@ -1,14 +1,14 @@
 """A sold at-the-money call, 20 daily steps, where hedging matters and the optimum is known."""
 
 from hedgezoo.datasets import BlackScholesMarket
+from hedgezoo.hedge_recipe import HedgeRecipe
 from hedgezoo.losses import EntropicRisk
 from hedgezoo.no_transaction_band import NoTransactionBand
-from hedgezoo.recipe import Recipe
 
 MARKET = BlackScholesMarket(volatility=0.2, steps=20, time_step=1 / 250, cost=1e-3)
 RISK_AVERSION = 50.0
 
-RECIPE = Recipe(
+RECIPE = HedgeRecipe(
     name="no_transaction_band_european_v1",
     description="No-transaction band for an at-the-money call, risk aversion 50, cost 10 bp",
     task=(

@@ -3,9 +3,9 @@
 from hedgezoo.datasets import BlackScholesMarket
 from hedgezoo.datasets.payoffs import Lookback
 from hedgezoo.experiments import no_transaction_band_paper
+from hedgezoo.hedge_recipe import HedgeRecipe
 from hedgezoo.losses import EntropicRisk
 from hedgezoo.no_transaction_band import NoTransactionBand
-from hedgezoo.recipe import Recipe
 
 FEATURES = ("log_moneyness", "max_log_moneyness", "time_to_expiry", "volatility")
 TERMS = {
@@ -19,7 +19,7 @@ TERMS = {
 MARKET = BlackScholesMarket(**TERMS)
 RISK_AVERSION = 1.0
 
-RECIPE = Recipe(
+RECIPE = HedgeRecipe(
     name="no_transaction_band_lookback_paper_v1",
     description="No-transaction band, the paper's lookback task: risk aversion 1, cost 10 bp",
     task=(

@@ -2,9 +2,9 @@
 
 from hedgezoo import optimality_gap
 from hedgezoo.datasets import ConditionalBlackScholesMarket
+from hedgezoo.hedge_recipe import HedgeRecipe
 from hedgezoo.losses import EntropicRisk
 from hedgezoo.no_transaction_band import NoTransactionBand
-from hedgezoo.recipe import Recipe
 
 FEATURES = ("log_moneyness", "time_to_expiry", "volatility", "cost", "risk_aversion")
 BOX = {
@@ -14,7 +14,7 @@ BOX = {
     "expiry_steps": (1, 60),
 }
 
-RECIPE = Recipe(
+RECIPE = HedgeRecipe(
     name="no_transaction_band_universal_v1",
     description="No-transaction band with volatility, cost, risk aversion and expiry as inputs",
     task=(

@@ -45,7 +45,7 @@ def export(model, directory, version=None, overwrite=False, check=True):
 
     The signatures of a hedging model are those of `hedgezoo.serving.hedge_signatures`:
     `serving_default` is one hedge step, `rollout` whole paths, `sensitivities` the gradients of a
-    step. Any other Keras model takes part by a method `serving_signatures()` that returns a
+    step. Any other model takes part by a method `serving_signatures()` that returns a
     dictionary from name to `Signature`.
 
     A server that polls `directory` never sees a half-written version: the files are written and
@@ -164,18 +164,12 @@ def query_locally(version_dir, inputs, signature=DEFAULT_SIGNATURE):
 
 
 def _signatures_of(model):
-    from hedgezoo.hedge_model import HedgeModel
-    from hedgezoo.serving.hedge_signatures import hedge_signatures
-
-    if hasattr(model, "serving_signatures"):
-        signatures = model.serving_signatures()
-    elif isinstance(model, HedgeModel):
-        signatures = hedge_signatures(model)
-    else:
+    if not hasattr(model, "serving_signatures"):
         raise ValueError(
             "`model` must be a HedgeModel or have a method `serving_signatures()`. "
             f"Received: {model!r}"
         )
+    signatures = model.serving_signatures()
     if DEFAULT_SIGNATURE not in signatures:
         raise ValueError(f"no signature {DEFAULT_SIGNATURE!r}. Received: {sorted(signatures)}")
     return {name: _checked(name, *signature) for name, signature in signatures.items()}

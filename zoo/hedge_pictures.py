@@ -1,22 +1,29 @@
-"""The pictures of a preset's card."""
+"""The pictures of a hedging preset's card."""
 
 from hedgezoo import plots
+from hedgezoo.figures import Picture
 from hedgezoo.styles import STYLES
 
+CAPTIONS = {
+    "band": "The band against the spot: inside it, nothing is traded.",
+    "profits": "Outcomes, gains minus liability, on the same paths.",
+    "learning_curve": "The loss during training.",
+}
 
-def card_figures(model, about):
-    """The pictures of a preset's card.
+
+def hedge_pictures(model, about):
+    """The pictures of a hedging preset's card.
 
     Args:
         model: A trained model that knows its `market`.
         about: Content of its `metadata.json`.
 
     Returns:
-        Dictionary name -> figure: `learning_curve`; `band`, if the model is one; and `profits`
-        beside the baselines, in a market of a single contract.
+        List of `Picture`: `band`, if the model is one; `profits` beside the baselines, in a market
+        of a single contract; and `learning_curve`.
     """
     from hedgezoo.datasets.black_scholes_market import BlackScholesMarket
-    from hedgezoo.evaluation import (
+    from hedgezoo.risk_report import (
         baseline_strategies,
         default_risk_aversion,
         exact_hedge,
@@ -33,7 +40,7 @@ def card_figures(model, about):
         if (metric := about["metrics"].get(f"{name}/exact_price".lstrip("/")))
     }
     plain = isinstance(market, BlackScholesMarket)  # then trained on the price of this contract
-    figures = {"learning_curve": _learning_curve(own, about, market, prices if plain else None)}
+    figures = {}
     if own == "network":
         figures["band"] = plots.band(
             model,
@@ -51,7 +58,8 @@ def card_figures(model, about):
             scale=1e4 / market.spot,
             unit="bp of the spot",
         )
-    return figures
+    figures["learning_curve"] = _learning_curve(own, about, market, prices if plain else None)
+    return [Picture(name, figure, CAPTIONS[name]) for name, figure in figures.items()]
 
 
 def _learning_curve(own, about, market, prices):

@@ -1,0 +1,210 @@
+"""Families: what cards, lists and reports say of each, from metadata alone."""
+
+import io
+import re
+
+import pytest
+from rich.console import Console
+
+from hedgezoo import cards, presets, tables
+from hedgezoo.datasets.market import Market
+from hedgezoo.families import FAMILIES, family_of, grouped
+from hedgezoo.preset_model import PresetModel
+
+
+def estimate(value, stderr=0.0):
+    return {"value": value, "stderr": stderr}
+
+
+def about(family, metrics, **more):
+    return {
+        "name": f"a_{family}_v1",
+        "family": family,
+        "class": "SomeModel",
+        "description": "What it does",
+        "task": "Do it.",
+        "paper": {"authors": "A", "year": 2021, "title": "T", "reference": "R"},
+        "licence": "Apache-2.0",
+        "parameters": 1234,
+        "built_with": {"keras": "3"},
+        "evaluation": {"paths": 1000, "seed": 3, "spot": 1.0},
+        "metrics": metrics,
+        "limits": ["Here and no further."],
+        "figures": [
+            {"name": "zebra", "caption": "The first picture."},
+            {"name": "aardvark", "caption": "The second picture."},
+        ],
+        "experiments": {},
+        **more,
+    }
+
+
+BY_STEPS = {
+    "recipe": {
+        "module": "hedgezoo.recipes.x",
+        "market": "SomeMarket()",
+        "steps": 1000,
+        "batch_size": 256,
+        "learning_rate": 1e-3,
+        "seed": 5,
+        "initial_paths": 16384,
+        "normalising_paths": 131072,
+    },
+    "training": {"cpu_seconds": 12.3, "curve": [[1000, -0.01]]},
+}
+HEDGE = about(
+    "hedge",
+    {"price": estimate(0.025, 1e-5), "delta/price": estimate(0.026, 1e-5)},
+    **BY_STEPS,
+)
+MEASURE = about(
+    "measure",
+    {
+        "relative_entropy": estimate(0.0153, 2e-4),
+        "exact/relative_entropy": estimate(0.014999),
+        "effective_sample_share": estimate(0.9703, 1e-3),
+        "inside_band/p": estimate(0.25),
+        "inside_band/q": estimate(0.9875),
+        "largest_weight": estimate(2.5),
+        "degenerate": estimate(0.0),
+        "gain/q": estimate(-1e-5, 2e-5),
+        "gain/q/3/0": estimate(0.123456),
+        "a_new_number": estimate(42.0),
+        "retrained/p": estimate(0.0123, 1e-4),
+        "retrained/q": estimate(0.0002, 1e-4),
+    },
+    **BY_STEPS,
+)
+SIMULATOR = about(
+    "simulator",
+    {
+        "lags": estimate(2.0),
+        "spectral_radius": estimate(0.99),
+        "arbitrage_free_share": estimate(1.0),
+        "quantiles/daily_return/0.05/historical": estimate(-0.02, 0.001),
+        "quantiles/daily_return/0.05/simulated": estimate(-0.019, 0.0001),
+        "quantiles/daily_return/0.5/historical": estimate(0.0, 0.0005),
+        "quantiles/daily_return/0.5/simulated": estimate(0.0006, 0.0001),
+        "quantiles/daily_return/0.95/historical": estimate(0.02, 0.001),
+        "quantiles/daily_return/0.95/simulated": estimate(0.0224, 0.0001),
+        "autocorrelation/daily_return/20/historical": estimate(0.01),
+        "autocorrelation/daily_return/5/historical": estimate(0.02),
+        "residual_ljung_box/log_return": estimate(0.04),
+    },
+    recipe={"module": "hedgezoo.recipes.y", "history": [["first date", "2009-09-18"]]},
+    training={"cpu_seconds": 2.9},
+)
+ALL = {"hedge": HEDGE, "measure": MEASURE, "simulator": SIMULATOR}
+
+
+def text(table, width):
+    console = Console(file=io.StringIO(), width=width)
+    console.print(table)
+    return console.file.getvalue()
+
+
+def test_every_family_is_tried_here():
+    assert ALL.keys() == FAMILIES.keys()
+
+
+@pytest.mark.parametrize("name", presets.CLASSES)
+def test_classes_that_may_be_built_can_be_stored_judged_and_served(name):
+    cls = presets._allowed(name, presets.CLASSES, "test")
+    assert issubclass(cls, PresetModel)
+    assert cls.evaluate_on is not PresetModel.evaluate_on
+    assert cls.serving_signatures is not PresetModel.serving_signatures
+
+
+@pytest.mark.parametrize("name", presets.MARKETS)
+def test_markets_that_may_be_built_are_markets(name):
+    assert issubclass(presets._allowed(name, presets.MARKETS, "test"), Market)
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_card_has_all_sections_in_order(name):
+    card = cards.card_text(ALL[name])
+    sections = re.findall(r"^## (.*)$", card, re.MULTILINE)
+    assert sections == ["Use", "Results", "Training", "Limits", "Source"]
+    assert card.index("![The first picture.](figures/zebra.png)") < card.index("aardvark")
+    assert f'hedgezoo.load("a_{name}_v1")' in card
+    assert "1,000" in card
+    assert "seed 3" in card
+    (code,) = re.findall(r"```python\n(.*?)```", card, re.DOTALL)
+    compile(code, name, "exec")
+
+
+@pytest.mark.parametrize("name", ALL)
+@pytest.mark.parametrize("width", [80, 200])
+def test_list_fits_and_shows_every_headline(name, width):
+    family = family_of(ALL[name])
+    shown = text(tables.presets(family, [ALL[name]], width=width), width)
+    assert max(map(len, shown.splitlines())) <= width
+    assert "…" not in shown
+    (line,) = (line for line in shown.splitlines() if f"a_{name}_v1" in line)
+    for column in family.headlines:
+        assert column.cell(ALL[name]) in line
+    bare = text(tables.presets(family, [{**ALL[name], "metrics": {}}], width=80), 80)
+    assert bare.count("–") == len(family.headlines)
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_report_fits(name):
+    shown = text(family_of(ALL[name]).report(ALL[name]["metrics"], ALL[name], "A title", 80), 80)
+    assert shown.splitlines()[0].strip() == "A title"
+    assert max(map(len, shown.splitlines())) <= 80
+    assert "…" not in shown
+
+
+def test_families_keep_their_order():
+    found = grouped([SIMULATOR, MEASURE, {**HEDGE, "name": "b"}, HEDGE])
+    assert [family.title for family, _ in found] == [
+        "Hedging strategies",
+        "Risk-neutral measures",
+        "Market simulators",
+    ]
+    assert found[0][1] == [{**HEDGE, "name": "b"}, HEDGE]
+    with pytest.raises(ValueError, match="Unknown family 'crystal_ball'"):
+        family_of({"family": "crystal_ball"})
+
+
+def test_sections_come_from_modules_of_the_library_only():
+    with pytest.raises(ValueError, match="Unknown section 'os'"):
+        cards.card_text({**HEDGE, "experiments": {"os": {}}})
+
+
+def test_a_measure_says_how_far_and_on_how_many_paths():
+    card = cards.card_text(MEASURE)
+    for row in (
+        "| relative entropy H(Q given P) | 0.015300 ± 0.000200 |",
+        "| the same, exact | 0.014999 |",
+        "| effective sample, % of the paths | 97.03 ± 0.10 |",
+        "| gains inside the cost band under Q, % of all | 98.8 |",
+        "| certainty equivalent of a new policy under Q | 0.000200 ± 0.000100 |",
+        "| a new number | 42 |",
+    ):
+        assert row in card
+    assert "0.123456" not in card  # a detail
+    assert "16,384" in card
+    assert "131,072" in card
+    assert "is degenerate" not in card
+    cells = [column.cell(MEASURE) for column in family_of(MEASURE).readme_headlines]
+    assert cells == ["0.0153", "97.0 %", "25 %", "99 %", "0.01230", "0.00020"]
+
+
+def test_a_degenerate_measure_says_so():
+    metrics = {**MEASURE["metrics"], "degenerate": estimate(1.0)}
+    assert "**The change of measure is degenerate**" in cards.card_text(
+        {**MEASURE, "metrics": metrics}
+    )
+
+
+def test_a_simulator_stands_beside_its_history():
+    card = cards.card_text(SIMULATOR)
+    assert "| | 5 % | 50 % | 95 % |" in card
+    assert "-0.0200 ± 0.0010 / -0.01900 ± 0.00010" in card
+    assert "| | 5 | 20 |" in card  # lags in the order of numbers
+    assert "| daily return | 0.02 / – | 0.01 / – |" in card
+    assert "| log return | 0.04 | – | – | – |" in card
+    assert "first date 2009-09-18" in card
+    # 0.0024 of a range of 0.04
+    assert family_of(SIMULATOR).headlines[-1].cell(SIMULATOR) == "6.0 %"

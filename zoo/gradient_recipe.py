@@ -1,0 +1,108 @@
+"""Recipes of models that are trained by gradient steps on simulated paths."""
+
+import abc
+import dataclasses
+import time
+from collections.abc import Callable
+
+import keras
+import tensorflow as tf
+
+from hedgezoo import training
+from hedgezoo.recipe import Recipe
+
+EPOCHS = 50  # points of the learning curve
+FINAL_RATE = 0.01  # last learning rate relative to the first
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class GradientRecipe(Recipe, abc.ABC):
+    """A recipe whose model is trained by Adam on the paths of a market, through `training.fit`.
+
+    Args:
+        name, description, task, paper, seed, limits, report: As in `Recipe`.
+        evaluation_paths, evaluation_seed, evaluation_options: As in `Recipe`.
+        model: Function without arguments that returns a new model.
+        loss: Function without arguments that returns a new loss.
+        train_market: Market whose paths it is trained on.
+        market: Market that it is made for and judged on.
+        batch_size: Paths per training step.
+        steps: Training steps.
+        learning_rate: First learning rate of Adam; decays by a half cosine to 1 % of it.
+    """
+
+    model: Callable
+    loss: Callable
+    train_market: object
+    market: object
+    batch_size: int
+    steps: int
+    learning_rate: float
+
+    def prepare(self, model):
+        """What is done to the built and compiled model before the first step; here nothing."""
+
+    def finish(self, model):
+        """What is done to the model after the last step; here nothing."""
+
+    def train(self, checkpoint=None, strategy=None, verbose="auto"):
+        strategy = strategy or tf.distribute.get_strategy()
+        with strategy.scope():
+            model = self.model()
+            model.build()
+            rate = keras.optimizers.schedules.CosineDecay(
+                self.learning_rate, self.steps, alpha=FINAL_RATE
+            )
+            model.compile(keras.optimizers.Adam(rate), loss=self.loss())
+            self.prepare(model)
+        per_epoch = -(-self.steps // EPOCHS)
+        stopwatch = _Stopwatch()
+        history = training.fit(
+            model,
+            self.train_market,
+            strategy=strategy,
+            epochs=-(-self.steps // per_epoch),
+            steps_per_epoch=per_epoch,
+            batch_size=self.batch_size,
+            seed=self.seed,
+            checkpoint=checkpoint,
+            callbacks=[stopwatch],
+            verbose=verbose,
+        )
+        model.market = self.market
+        self.finish(model)
+        losses = history.history["loss"]
+        return model, {
+            "curve": [[per_epoch * (epoch + 1), float(loss)] for epoch, loss in enumerate(losses)],
+            **{name: round(seconds, 1) for name, seconds in stopwatch.get_state().items()},
+            "replicas": strategy.num_replicas_in_sync,
+        }
+
+    def settings(self):
+        return {
+            "market": repr(self.train_market),
+            "steps": self.steps,
+            "batch_size": self.batch_size,
+            "learning_rate": self.learning_rate,
+            "seed": self.seed,
+        }
+
+
+class _Stopwatch(keras.callbacks.Callback):
+    """Time spent on a run, the parts before an interruption included."""
+
+    def __init__(self):
+        super().__init__()
+        self.before = {"cpu_seconds": 0.0, "wall_seconds": 0.0}
+        self.start = self._now()
+
+    @staticmethod
+    def _now():
+        return {"cpu_seconds": time.process_time(), "wall_seconds": time.perf_counter()}
+
+    def get_state(self):
+        now = self._now()
+        return {name: self.before[name] + now[name] - self.start[name] for name in now}
+
+    def set_state(self, state):
+        self.before, self.start = dict(state), self._now()
