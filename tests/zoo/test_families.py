@@ -47,6 +47,7 @@ BY_STEPS = {
         "batch_size": 256,
         "learning_rate": 1e-3,
         "seed": 5,
+        "linear_start": True,
         "initial_paths": 16384,
         "normalising_paths": 131072,
     },
