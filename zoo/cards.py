@@ -82,7 +82,9 @@ def presets_table():
     parts = []
     for family, members in grouped([metadata(name) for name in list_presets()]):
         columns = family.readme_headlines
-        headings = " | ".join(column.heading.replace("\n", " ") for column in columns)
+        headings = " | ".join(
+            column.heading.replace("-\n", "-").replace("\n", " ") for column in columns
+        )
         lines = [
             f"**{family.title}**",
             "",

@@ -29,16 +29,18 @@ def build_preset(recipe, root, checkpoint=None, strategy=None, verbose="auto"):
     root = pathlib.Path(root)
     model, facts = recipe.train(checkpoint=checkpoint, strategy=strategy, verbose=verbose)
     with new_directory(root / recipe.name, replace=True) as directory:
+        # all that holds the model is written before anything else is done with it
         write_preset(model, directory)
+        golden = write_golden(model, recipe.golden(model), directory / "golden.npz")
+        write_saved_model(model, directory)
         about = describe(recipe, model, facts, recipe.evaluate(model))
+        about["golden"] = golden
         if recipe.report:
             about |= recipe.report(recipe, model, directory, checkpoint)
-        about["golden"] = write_golden(model, recipe.golden(model), directory / "golden.npz")
         about["figures"] = write_figures(recipe.pictures(model, about), directory / "figures")
         about = json.loads(json_text(about))  # the card is one of what is stored
         write_text(directory / "metadata.json", json_text(about))
         write_text(directory / "README.md", card_text(about))
-        write_saved_model(model, directory)
     update_manifest(root, recipe.name)
     return root / recipe.name
 

@@ -142,8 +142,9 @@ def networks(measure, market, training, paths, seed=0, console=None):
         paired_difference,
     )
 
-    normalising = dataclasses.replace(market, draws="antithetic")
-    measure.normalise(var.arrays(normalising, seed + 1, paths))
+    if not measure.is_normalised:  # a preset's own density stays as it is
+        normalising = dataclasses.replace(market, draws="antithetic")
+        measure.normalise(var.arrays(normalising, seed + 1, paths))
     under_p = hedge(market, training, seed)
     under_q = hedge(market, training, seed, measure)
     inputs, owed = claims(market, paths, SEED + seed)

@@ -152,8 +152,9 @@ def draw(results, samples, directory):
         implied, size = case["implied_volatility"], case["network"]["effective_sample_share"]
         cases.append(
             {
-                "title": f"options at {100 * implied:.0f} %\neffective sample {100 * size:.1f} %"
-                + (": degenerate" if case["warnings"] else ""),
+                "title": f"options at {100 * implied:.0f} %"
+                + (": degenerate" if case["warnings"] else "")
+                + f"\neffective sample {100 * size:.1f} %",
                 "implied_volatility": implied,
                 "realised_volatility": VOLATILITY,
                 **sample,
