@@ -177,7 +177,8 @@ def _check_layer(
     assert_same(keras.saving.load_model(folder / "model.keras")(arrays), expected)
     if export:
         model.export(folder / "saved_model", verbose=False)
-        assert_same(tf.saved_model.load(folder / "saved_model").serve(arrays), expected)
+        loaded = tf.saved_model.load(folder / "saved_model")  # keeps its variables alive
+        assert_same(loaded.serve(arrays), expected)
     return tf.nest.map_structure(lambda item: item.numpy(), expected)
 
 
