@@ -71,17 +71,7 @@ class Market(abc.ABC):
         >>> int(batches.cardinality())
         50
         """
-        check_batches(batch_size, steps, first_step)
-
-        def batch(step):
-            return self.simulate(seed, batch_size, first_path=step * batch_size)
-
-        numbers_of_batches = (
-            tf.data.Dataset.counter(first_step)
-            if steps is None
-            else tf.data.Dataset.range(first_step, steps)
-        )
-        return ready_for_training(numbers_of_batches.map(batch))
+        return simulated_batches(self.simulate, batch_size, steps, seed, first_step)
 
     def get_config(self):
         """The fields as a dictionary of plain values that JSON can hold."""
@@ -99,6 +89,33 @@ class Market(abc.ABC):
     def from_config(cls, config):
         """The market whose `get_config` returned `config`."""
         return cls(**{**config, "payoff": payoffs.deserialize(config["payoff"])})
+
+
+def simulated_batches(simulate, batch_size, steps, seed, first_step, at_a_time=None):
+    """Batches of whatever belongs to a seed and a global index; see `Market.batches`.
+
+    Args:
+        simulate: Function of seed, number and first index.
+        batch_size: Number in a batch.
+        steps: Number of batches of the whole run; None for an endless data set.
+        seed: Integer.
+        first_step: Number of the first batch.
+        at_a_time: Batches that are simulated side by side, as in `tf.data.Dataset.map`.
+
+    Returns:
+        A `tf.data.Dataset`, in order.
+    """
+    check_batches(batch_size, steps, first_step)
+    numbers_of_batches = (
+        tf.data.Dataset.counter(first_step)
+        if steps is None
+        else tf.data.Dataset.range(first_step, steps)
+    )
+
+    def batch(step):
+        return simulate(seed, batch_size, step * batch_size)
+
+    return ready_for_training(numbers_of_batches.map(batch, at_a_time))
 
 
 def check_batches(batch_size, steps, first_step):
@@ -121,9 +138,9 @@ def ready_for_training(dataset):
     return dataset.prefetch(1).with_options(options)
 
 
-def check_draw_arguments(seed, paths, first_path):
+def check_draw_arguments(seed, paths, first_path, unit="path"):
     """Checks what `simulate` is asked for, as far as it is known before the graph runs."""
-    for name, value, minimum in (("paths", paths, 1), ("first_path", first_path, 0)):
+    for name, value, minimum in ((f"{unit}s", paths, 1), (f"first_{unit}", first_path, 0)):
         if not tf.is_tensor(value):
             check_integer(name, value, minimum)
     if not tf.is_tensor(seed) and not isinstance(seed, numbers.Integral):

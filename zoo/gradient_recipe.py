@@ -15,6 +15,20 @@ EPOCHS = 50  # points of the learning curve
 FINAL_RATE = 0.01  # last learning rate relative to the first
 
 
+def decaying_adam(learning_rate, steps):
+    """Adam whose rate falls by a half cosine to 1 % of the first one.
+
+    Args:
+        learning_rate: First learning rate.
+        steps: Training steps.
+
+    Returns:
+        A Keras optimizer.
+    """
+    schedule = keras.optimizers.schedules.CosineDecay(learning_rate, steps, alpha=FINAL_RATE)
+    return keras.optimizers.Adam(schedule)
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class GradientRecipe(Recipe, abc.ABC):
     """A recipe whose model is trained by Adam on the paths of a market, through `training.fit`.
@@ -50,10 +64,7 @@ class GradientRecipe(Recipe, abc.ABC):
         with strategy.scope():
             model = self.model()
             model.build()
-            rate = keras.optimizers.schedules.CosineDecay(
-                self.learning_rate, self.steps, alpha=FINAL_RATE
-            )
-            model.compile(keras.optimizers.Adam(rate), loss=self.loss())
+            model.compile(decaying_adam(self.learning_rate, self.steps), loss=self.loss())
             self.prepare(model)
         per_epoch = -(-self.steps // EPOCHS)
         stopwatch = _Stopwatch()

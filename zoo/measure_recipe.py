@@ -4,15 +4,14 @@ import dataclasses
 from collections.abc import Callable
 from typing import ClassVar
 
-import keras
-
 from hedgezoo import training
 from hedgezoo.evaluation import independent
-from hedgezoo.gradient_recipe import FINAL_RATE, GradientRecipe
+from hedgezoo.gradient_recipe import GradientRecipe, decaying_adam
 from hedgezoo.losses import EntropicRisk
 from hedgezoo.measure_diagnostics import certainty_equivalent
 from hedgezoo.recipe import BUEHLER_2021
 from hedgezoo.statistical_arbitrage.reweighted_market import ReweightedMarket
+from hedgezoo.statistical_arbitrage.simulated_paths import simulated_paths
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -68,15 +67,14 @@ class MeasureRecipe(GradientRecipe):
             Dictionary `retrained/p` and `retrained/q`: certainty equivalents at risk aversion 1.
         """
         market = independent(self.retraining_market or self.market)
-        judged, _ = market.simulate(self.evaluation_seed + 1, self.evaluation_paths)
+        judged = simulated_paths(market, self.evaluation_seed + 1, self.evaluation_paths)
         found = {}
         for name in ("p", "q"):
             policy = type(model).from_config({**model.get_config(), "seed": model.seed + 1})
             policy.adapt(market.simulate(self.seed, self.initial_paths)[0])
-            rate = keras.optimizers.schedules.CosineDecay(
-                self.learning_rate, self.retraining_steps, alpha=FINAL_RATE
+            policy.compile(
+                decaying_adam(self.learning_rate, self.retraining_steps), loss=self.loss()
             )
-            policy.compile(keras.optimizers.Adam(rate), loss=self.loss())
             training.fit(
                 policy,
                 market if name == "p" else ReweightedMarket(market, model),

@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from hedgezoo import measure_diagnostics as diagnostics
 from hedgezoo.datasets.checks import check_array, check_integer, check_positive
+from hedgezoo.statistical_arbitrage.simulated_paths import simulated_paths
 from hedgezoo.statistical_arbitrage.traded_paths import CONVENTIONS, TradedPaths, finite
 
 _CHUNK = 2**22  # numbers of one array in a chunk of paths
@@ -206,7 +207,7 @@ class PathMeasure:
         if market is None:
             raise ValueError("`market` must be given for a model that has none. Received: None")
         check_integer("paths", paths, minimum=2)
-        return self.report(market.simulate(seed, paths)[0], detail=detail)
+        return self.report(simulated_paths(market, seed, paths), detail=detail)
 
     def _warn_if_degenerate(self, log_density):
         weights = diagnostics.density(log_density)

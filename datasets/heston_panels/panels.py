@@ -1,7 +1,6 @@
 """Option panels with exact labels, streamed from a seed."""
 
 import dataclasses
-import numbers
 
 import tensorflow as tf
 
@@ -10,7 +9,7 @@ from hedgezoo.datasets.draws import uniform_draws
 from hedgezoo.datasets.heston_panels.option_grids import GRIDS, FixedGrid, RandomGrid
 from hedgezoo.datasets.heston_panels.parameter_box import BOXES, ParameterBox
 from hedgezoo.datasets.heston_panels.quote_noise import NOISE_CASES, QuoteNoise
-from hedgezoo.datasets.market import check_batches, ready_for_training
+from hedgezoo.datasets.market import check_draw_arguments, simulated_batches
 from hedgezoo.datasets.rows import by_row
 from hedgezoo.layers.heston.fourier_nodes import CONTOURS
 from hedgezoo.layers.heston.pricer import bates_call, heston_call
@@ -139,7 +138,7 @@ class HestonPanels:
         Raises:
             ValueError: If an argument is not an integer or out of its range.
         """
-        _check_draw_arguments(seed, panels, first_panel)
+        check_draw_arguments(seed, panels, first_panel, unit="panel")
         unit = uniform_draws(
             seed, panels, len(self.box.low), first_panel, self.draws, dtype="float64"
         )
@@ -214,18 +213,10 @@ class HestonPanels:
         >>> batches.element_spec[1]["parameters"].shape
         TensorShape([256, 5])
         """
-        check_batches(batch_size, steps, first_step)
-
-        def batch(step):
-            return self.simulate(seed, batch_size, first_panel=step * batch_size)
-
-        numbers_of_batches = (
-            tf.data.Dataset.counter(first_step)
-            if steps is None
-            else tf.data.Dataset.range(first_step, steps)
+        # several at a time where there are idle cores
+        return simulated_batches(
+            self.simulate, batch_size, steps, seed, first_step, at_a_time=tf.data.AUTOTUNE
         )
-        # in order; several at a time where there are idle cores
-        return ready_for_training(numbers_of_batches.map(batch, tf.data.AUTOTUNE))
 
     def get_config(self):
         """The fields as a dictionary of plain values that JSON can hold."""
@@ -258,14 +249,6 @@ class HestonPanels:
     def _ends(self):
         """Ends of the box: a rounded parameter must not leave it."""
         return tuple(tf.constant(end, self.dtype) for end in (self.box.low, self.box.high))
-
-
-def _check_draw_arguments(seed, panels, first_panel):
-    for name, value, minimum in (("panels", panels, 1), ("first_panel", first_panel, 0)):
-        if not tf.is_tensor(value):
-            check_integer(name, value, minimum)
-    if not tf.is_tensor(seed) and not isinstance(seed, numbers.Integral):
-        raise ValueError(f"`seed` must be an integer. Received: seed={seed!r}")
 
 
 def _with_tuples(value):

@@ -41,8 +41,10 @@ def sold_calls(price):
 
 def claims(market, paths, seed):
     """Paths of a market as arrays, and what the sold calls owe on them, `(N,)` float64."""
+    from hedgezoo.statistical_arbitrage.simulated_paths import simulated_paths
+
     owed = sold_calls(market.spot_paths(seed, paths)).numpy().astype(np.float64)
-    return var.arrays(market, seed, paths), owed
+    return simulated_paths(market, seed, paths), owed
 
 
 def linear_identities(paths=LINEAR_PATHS, seed=0, console=None):
@@ -141,10 +143,11 @@ def networks(measure, market, training, paths, seed=0, console=None):
         estimate,
         paired_difference,
     )
+    from hedgezoo.statistical_arbitrage.simulated_paths import simulated_paths
 
     if not measure.is_normalised:  # a preset's own density stays as it is
         normalising = dataclasses.replace(market, draws="antithetic")
-        measure.normalise(var.arrays(normalising, seed + 1, paths))
+        measure.normalise(simulated_paths(normalising, seed + 1, paths))
     under_p = hedge(market, training, seed)
     under_q = hedge(market, training, seed, measure)
     inputs, owed = claims(market, paths, SEED + seed)

@@ -1,7 +1,5 @@
 """What the experiments on changes of measure share: how a policy is trained and watched."""
 
-import numpy as np
-
 
 def train(measure, market, steps, batch_size, learning_rate, every, judge, seed=1):
     """Trains a measure on fresh paths of a market and looks at it every so many steps.
@@ -25,12 +23,12 @@ def train(measure, market, steps, batch_size, learning_rate, every, judge, seed=
     import keras
 
     from hedgezoo import training
+    from hedgezoo.gradient_recipe import decaying_adam
     from hedgezoo.losses import EntropicRisk
 
     if not measure.adapted_to_data:
         measure.adapt(market.simulate(seed, 4096)[0])
-    rate = keras.optimizers.schedules.CosineDecay(learning_rate, steps, alpha=0.01)
-    measure.compile(keras.optimizers.Adam(rate), loss=EntropicRisk(1.0))
+    measure.compile(decaying_adam(learning_rate, steps), loss=EntropicRisk(1.0))
     curve = []
 
     def look(epoch, logs=None):
@@ -58,14 +56,12 @@ def weight_numbers(log_density):
     Returns:
         Dictionary of floats; weights have mean 1 on the paths.
     """
-    from hedgezoo.measure_diagnostics import density
+    from hedgezoo.measure_diagnostics import density, effective_sample_share, relative_entropy
 
-    weights = density(log_density)
-    positive = weights[weights > 0]
     return {
-        "relative_entropy": float(np.sum(positive * np.log(positive)) / len(weights)),
-        "effective_sample_share": float(len(weights) / np.sum(weights**2)),
-        "largest_weight": float(weights.max()),
+        "relative_entropy": relative_entropy(log_density)["value"],
+        "effective_sample_share": effective_sample_share(log_density)["value"],
+        "largest_weight": float(density(log_density).max()),
     }
 
 

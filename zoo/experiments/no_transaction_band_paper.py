@@ -128,14 +128,12 @@ def _feed_forward(recipe, cost):
 
 
 def _train(model, market, steps, batch_size, seed):
-    import keras
-
     from hedgezoo import training
+    from hedgezoo.gradient_recipe import decaying_adam
     from hedgezoo.losses import EntropicRisk
 
     model.build()
-    rate = keras.optimizers.schedules.CosineDecay(2e-3, steps, alpha=0.01)
-    model.compile(keras.optimizers.Adam(rate), loss=EntropicRisk(1.0))
+    model.compile(decaying_adam(2e-3, steps), loss=EntropicRisk(1.0))
     sampled = dataclasses.replace(market, draws="sobol")
     training.fit(model, sampled, steps_per_epoch=steps, batch_size=batch_size, seed=seed, verbose=0)
     return model

@@ -70,26 +70,6 @@ def measure(market_, seed=0, cls=None, trade_limit=TRADE_LIMIT):
     )
 
 
-def arrays(market_, seed, paths, chunk=4096):
-    """Paths of a market as NumPy arrays, simulated in chunks.
-
-    Args:
-        market_: The market.
-        seed: Seed of the paths.
-        paths: Number of paths.
-        chunk: Paths at a time.
-
-    Returns:
-        Dictionary of `features`, `unit_gain` and `cost`.
-    """
-    parts = [
-        {name: value.numpy() for name, value in market_.simulate(seed, size, first)[0].items()}
-        for first in range(0, paths, chunk)
-        for size in [min(chunk, paths - first)]
-    ]
-    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
-
-
 def band(model, inputs, names):
     """Expected gains against the cost band, under P and under Q.
 
@@ -137,15 +117,13 @@ def retrain(samples, weights, training, seed):
     Returns:
         Tuple of numbers, the certainty equivalents on both, and the gains on the fresh paths.
     """
-    import keras
-
+    from hedgezoo.gradient_recipe import decaying_adam
     from hedgezoo.measure_diagnostics import certainty_equivalent
 
     paths = samples["in sample"]
     model = measure(market(), seed)
     steps = training["epochs"] * -(-len(paths["features"]) // training["batch_size"])
-    rate = keras.optimizers.schedules.CosineDecay(training["learning_rate"], steps, alpha=0.01)
-    model.compile(keras.optimizers.Adam(rate))
+    model.compile(decaying_adam(training["learning_rate"], steps))
     model.fit(
         paths,
         sample_weight=weights["in sample"],
@@ -172,13 +150,15 @@ def judge(model, sizes, retraining, seed=0, console=None):
         Tuple of numbers, and of the arrays behind the figures.
     """
     from hedgezoo.experiments.measure_runs import weight_numbers
+    from hedgezoo.statistical_arbitrage.simulated_paths import simulated_paths
 
     whole = market()
     names = whole.instrument_names
     # in sample: the first of the paths that the measure was trained on
     sources = {"in sample": market(draws="antithetic"), "fresh": whole}
     samples = {
-        name: arrays(sources[name], SEEDS[name] + seed, size) for name, size in sizes.items()
+        name: simulated_paths(sources[name], SEEDS[name] + seed, size)
+        for name, size in sizes.items()
     }
     results, pictures = {}, {"names": names, "band": [], "gains": {}}
     weights = {}
