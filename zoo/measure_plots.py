@@ -59,6 +59,37 @@ def convergence(cases):
 
 
 @styled
+def learning_curve(curve, relative_entropy, batch_size):
+    """The loss while a measure is learned, and minus its entropy: what the loss is at the optimum.
+
+    Args:
+        curve: List of pairs of a step and the mean loss up to it.
+        relative_entropy: Of the trained measure, `{"value", "stderr"}`.
+        batch_size: Paths per step.
+
+    Returns:
+        `matplotlib.figure.Figure`.
+    """
+    figure, axes = panels()
+    axis = axes[0, 0]
+    axis.plot(*zip(*curve, strict=True), color=Q_COLOUR, label="policy, mean loss")
+    entropy, error = relative_entropy["value"], relative_entropy["stderr"]
+    axis.axhline(
+        -entropy,
+        color=EXACT,
+        linestyle=_DASHED,
+        linewidth=1.0,
+        label="minus the relative entropy, ± one standard error",
+    )
+    axis.axhspan(-entropy - error, -entropy + error, color=EXACT, alpha=0.1, linewidth=0)
+    axis.set_xlim(0, curve[-1][0])
+    axis.set_xlabel(f"training steps of {batch_size:,} fresh paths")
+    axis.set_ylabel("entropic risk, risk aversion 1")
+    figure.legend(*axis.get_legend_handles_labels(), loc="outside upper center", ncols=2)
+    return figure
+
+
+@styled
 def weights_against_volatility(cases, points=1500):
     """Weights of paths against their realised volatility, and its law under P and under Q.
 

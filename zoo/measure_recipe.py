@@ -107,21 +107,12 @@ class MeasureRecipe(GradientRecipe):
 
 
 def _learning_curve(about):
-    """The loss beside minus the relative entropy, which is its value at the optimum."""
-    from hedgezoo import plots
+    from hedgezoo import measure_plots
     from hedgezoo.figures import Picture
 
-    labels = {
-        "relative_entropy": "minus the relative entropy",
-        "exact/relative_entropy": "minus the exact relative entropy",
-    }
-    metrics = about["metrics"]
-    figure = plots.learning_curves(
-        {"policy": about["training"]["curve"]},
-        references={
-            label: -metrics[key]["value"] for key, label in labels.items() if key in metrics
-        },
-        xlabel=f"training steps of {about['recipe']['batch_size']:,} fresh paths",
-        unit="risk aversion 1",
+    figure = measure_plots.learning_curve(
+        about["training"]["curve"],
+        about["metrics"]["relative_entropy"],
+        about["recipe"]["batch_size"],
     )
     return Picture("learning_curve", figure, "The loss during training.")
