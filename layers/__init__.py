@@ -68,6 +68,18 @@ from hedgezoo.layers.no_arbitrage.penalty import (
     no_arbitrage_penalty,
 )
 from hedgezoo.layers.running_extremes import running_maximum, running_minimum
+from hedgezoo.layers.sde.chunks import chunked_mean
+from hedgezoo.layers.sde.finite import finite_paths, non_finite_counts
+from hedgezoo.layers.sde.grid_rollout import sde_rollout_on_grid
+from hedgezoo.layers.sde.increments import brownian_increments, correlate
+from hedgezoo.layers.sde.rollout import sde_rollout
+from hedgezoo.layers.sde.rollout_layer import SDERollout
+from hedgezoo.layers.sde.spot_grid import SpotGrid
+from hedgezoo.layers.sde.time_grid import time_grid
+from hedgezoo.layers.sinusoidal_positions_2d import (
+    SinusoidalPositions2D,
+    sinusoidal_positions_2d,
+)
 from hedgezoo.layers.surfaces.arbitrage import find_arbitrage
 from hedgezoo.layers.surfaces.discrete_local_volatility import (
     DiscreteLocalVolatility,
@@ -91,6 +103,9 @@ __all__ = [
     "ImpliedVolatility",
     "MultilayerPerceptron",
     "NoArbitragePenalty",
+    "SDERollout",
+    "SinusoidalPositions2D",
+    "SpotGrid",
     "TradingGains",
     "barrier_delta",
     "barrier_gamma",
@@ -105,11 +120,14 @@ __all__ = [
     "binary_theta",
     "binary_vega",
     "black_scholes_call",
+    "brownian_increments",
     "call_prices_at",
     "calls_to_dlv",
     "calls_to_puts",
+    "chunked_mean",
     "clamp_band",
     "clamp_band_step",
+    "correlate",
     "dlv_to_calls",
     "dlv_to_density",
     "durrleman",
@@ -120,6 +138,7 @@ __all__ = [
     "european_vega",
     "feature_index",
     "find_arbitrage",
+    "finite_paths",
     "hedge_features",
     "hedge_features_step",
     "heston_call",
@@ -134,6 +153,7 @@ __all__ = [
     "lookback_vega",
     "no_arbitrage_parts",
     "no_arbitrage_penalty",
+    "non_finite_counts",
     "one_touch_delta",
     "one_touch_gamma",
     "one_touch_price",
@@ -143,6 +163,10 @@ __all__ = [
     "repair_calls",
     "running_maximum",
     "running_minimum",
+    "sde_rollout",
+    "sde_rollout_on_grid",
+    "sinusoidal_positions_2d",
+    "time_grid",
     "trading_gains",
     "volatility_at",
 ]

@@ -15,6 +15,7 @@ from hedgezoo.losses.optimized_certainty_equivalent import (
     OptimizedCertaintyEquivalent,
     optimized_certainty_equivalent,
 )
+from hedgezoo.losses.pinball import Pinball, pinball
 from hedgezoo.losses.quadratic_cvar import QuadraticCVaR, quadratic_cvar
 from hedgezoo.losses.standard_error import influence, standard_error
 
@@ -26,6 +27,7 @@ __all__ = [
     "MeanVariance",
     "OptimizedCertaintyEquivalent",
     "PenaltyAnnealing",
+    "Pinball",
     "QuadraticCVaR",
     "cvar",
     "effective_sample_size",
@@ -34,6 +36,7 @@ __all__ = [
     "isoelastic_risk",
     "mean_variance",
     "optimized_certainty_equivalent",
+    "pinball",
     "quadratic_cvar",
     "standard_error",
     "value_at_risk",

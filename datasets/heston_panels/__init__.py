@@ -1,6 +1,7 @@
 """Option panels of the Heston and Bates models with their parameters, for calibration."""
 
 from hedgezoo.datasets.heston_panels.label_bias import LabelBias, label_bias
+from hedgezoo.datasets.heston_panels.mixed_panels import MixedPanels
 from hedgezoo.datasets.heston_panels.option_grids import (
     GRIDS,
     PAPER_GRID,
@@ -20,6 +21,7 @@ from hedgezoo.datasets.heston_panels.parameter_box import (
 )
 from hedgezoo.datasets.heston_panels.path_prices import path_calls
 from hedgezoo.datasets.heston_panels.quote_noise import NOISE_CASES, QuoteNoise
+from hedgezoo.datasets.heston_panels.two_sided_panels import TwoSidedPanels
 
 __all__ = [
     "BATES_BOX",
@@ -36,9 +38,11 @@ __all__ = [
     "FixedGrid",
     "HestonPanels",
     "LabelBias",
+    "MixedPanels",
     "ParameterBox",
     "QuoteNoise",
     "RandomGrid",
+    "TwoSidedPanels",
     "label_bias",
     "path_calls",
 ]

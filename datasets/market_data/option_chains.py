@@ -2,6 +2,7 @@
 
 import csv
 import dataclasses
+import pathlib
 
 import numpy as np
 
@@ -47,6 +48,27 @@ class OptionChain:
     def moneyness(self):
         """Strikes divided by the forward, `(N,)`."""
         return self.strikes / self.forwards
+
+    def to_csv(self, path):
+        """Writes the quotes, a line each, as `hedgezoo calibrate` reads them.
+
+        Args:
+            path: File name.
+
+        Example:
+
+        >>> import pathlib, tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path = pathlib.Path(folder, "quotes.csv")
+        ...     option_chain("dax_2002-07-05").to_csv(path)
+        ...     print(path.read_text().splitlines()[0])
+        date,maturity,strike,forward,implied_volatility
+        """
+        columns = (self.maturities, self.strikes, self.forwards, self.implied_volatility)
+        rows = zip(*(column.tolist() for column in columns), strict=True)
+        lines = ["date,maturity,strike,forward,implied_volatility"]
+        lines += [f"{self.date},{','.join(map(repr, row))}" for row in rows]
+        pathlib.Path(path).write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
 def option_chain(name):

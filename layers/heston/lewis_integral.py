@@ -82,7 +82,7 @@ def evaluate(parameters, strikes, years, nodes):
     integrand = (control - characteristic) * weights
     waves = _waves(log_moneyness, nodes)
     chosen = _choose(parameters, log_moneyness, years, nodes.tilts)
-    integral = _contract(integrand, waves, chosen, strikes)
+    integral = contract(integrand, waves, chosen, strikes)
     root_strikes = tf.sqrt(strikes)
     one = tf.ones([], dtype)
     black_scholes = price_from_deviation(one, strikes, deviation, True)
@@ -144,7 +144,7 @@ def pull_back(evaluation, upstream, grid=True):
     cotangents = [tf.stack(columns, axis=-1)]
     if grid:
         turned = (e.control - e.characteristic) * (e.weights * (-1j * e.h))
-        slope = _contract(turned, e.waves, e.chosen, e.strikes) + 0.5 * e.integral
+        slope = contract(turned, e.waves, e.chosen, e.strikes) + 0.5 * e.integral
         cotangents.append(upstream * (slope / e.root_strikes - normal_cdf(e.d1 - e.deviation)))
         rate = exponent_maturity_gradient(e.exponent)
         by_maturity = tf.reduce_sum(tf.math.real(by_exponent * rate), axis=-1)
@@ -227,7 +227,7 @@ def _stack(values):
     return tf.concat([tf.math.real(values), tf.math.imag(values)], axis=-1)
 
 
-def _contract(values, waves, chosen, strikes):
+def contract(values, waves, chosen, strikes):
     """Re Σ e^{ihx} f over the nodes of each price's contour, `(b, m, n)`."""
     equation = _TO_STRIKES[strikes.shape.rank]
     parts = tf.split(values, len(waves), axis=-1)

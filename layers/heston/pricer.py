@@ -166,18 +166,19 @@ def prices(domains, parameters, strikes, maturities, contour, nodes):
     grid = any(tf.is_tensor(x) or isinstance(x, kinds) for x in (strikes, maturities))
     require_scheme(contour, nodes)
     panels = Panels(domains, parameters, strikes, maturities)
-    return panels.restore(_run(_prices, panels, contour, nodes, grid))
+    return panels.restore(run(_prices, panels, contour, nodes, grid))
 
 
 def prices_and_jacobian(domains, parameters, strikes, maturities, contour, nodes):
     """The same with the derivatives in the parameters."""
     require_scheme(contour, nodes)
     panels = Panels(domains, parameters, strikes, maturities)
-    calls, jacobian = _run(_prices_and_jacobian, panels, contour, nodes)
+    calls, jacobian = run(_prices_and_jacobian, panels, contour, nodes)
     return panels.restore(calls), panels.restore(jacobian)
 
 
-def _run(function, panels, contour, nodes, *options):
+def run(function, panels, contour, nodes, *options):
+    """`function(parameters, strikes, years, contour, nodes, *options)` of flattened panels."""
     if contour == "auto":
         contour = "tilted" if panels.parameters.dtype == tf.float64 else "vertical"
     arguments = panels.parameters, panels.strikes, panels.years

@@ -5,10 +5,10 @@ import pytest
 import tensorflow as tf
 from scipy import stats
 
-from hedgezoo.datasets.draws import brownian_paths, normal_draws
-from hedgezoo.datasets.sobol import (
+from hedgezoo.layers.bridge import brownian_bridge
+from hedgezoo.layers.draws import brownian_paths, normal_draws
+from hedgezoo.layers.sobol import (
     MAX_DIMENSIONS,
-    brownian_bridge,
     direction_numbers,
     sobol_integers,
     sobol_normals,

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from hedgezoo.datasets.draws import DRAWS, brownian_paths, normal_draws, uniform_draws
+from hedgezoo.layers.draws import DRAWS, brownian_paths, normal_draws, uniform_draws
 
 SLICES = ((0, 1), (1, 1), (7, 3), (1000, 4097), (40959, 1), (12345, 20001))
 
