@@ -5,7 +5,7 @@ as they are and once with N(0, 0.5 bp) + U[-15, 15] bp on every quote and 5 % of
 row: CPU time (median and 90th percentile), its ratio to Levenberg-Marquardt with the analytic
 Jacobian, evaluations, and root mean square volatility errors in basis points against the quotes
 and against the clean surface. "(differences)" takes derivatives by finite differences. Methods
-whose package is not installed are left out. One thread.
+whose package is not installed are left out. Batched L-BFGS takes all panels at once. One thread.
 
     python tests/benchmarks/heston_calibration.py [--panels 20] [--seed 0] [--methods l_bfgs_b ...]
 """
@@ -20,13 +20,13 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
 
-from hedgezoo.baselines.calibration import METHODS, calibrate
+from hedgezoo.baselines.calibration import METHODS, calibrate, calibrate_panels
+from hedgezoo.baselines.calibration.classical import PACKAGES
 from hedgezoo.layers import heston_call, implied_volatility
 
 STRIKES = np.linspace(0.8, 1.2, 10)
 YEARS = np.array([0.1, 0.3, 0.6, 0.9, 1.2, 1.5, 1.8, 2.0])
 LOW, HIGH = [0.5, 0.02, 0.1, -0.95, 0.01], [8.0, 0.5, 1.5, -0.05, 0.4]
-PACKAGES = {"cma_es": "cma", "quantlib": "QuantLib"}
 WITHOUT_DERIVATIVES = tuple(PACKAGES)
 
 
@@ -41,6 +41,13 @@ def panels(count, seed):
 
 def measure(quotes, masks, clean, **options):
     """CPU milliseconds, evaluations, and errors to quotes and to the clean surface, per panel."""
+    if options.get("method") == "batched_l_bfgs":
+        start = time.process_time()
+        fits = calibrate_panels(quotes, STRIKES, YEARS, masks, **options)
+        elapsed = 1e3 * (time.process_time() - start) / len(quotes)
+        squares = np.square(1e4 * (fits.implied_volatility - clean))
+        to_clean = np.sqrt(squares.mean(axis=(1, 2), where=masks))
+        return np.full(len(quotes), elapsed), fits.evaluations, fits.rms_bp, to_clean
     rows = []
     for panel, mask, truth in zip(quotes, masks, clean, strict=True):
         start = time.process_time()
@@ -54,9 +61,9 @@ def measure(quotes, masks, clean, **options):
 def configurations(methods):
     """Labels and options of the rows of the table."""
     for method in methods:
-        package = PACKAGES.get(method)
-        if package and importlib.util.find_spec(package) is None:
-            print(f"{method}: {package} is not installed")
+        missing = [p for p in PACKAGES.get(method, ()) if importlib.util.find_spec(p) is None]
+        if missing:
+            print(f"{method}: {' and '.join(missing)} not installed")
             continue
         yield method, {"method": method}
         if method not in WITHOUT_DERIVATIVES:

@@ -5,7 +5,7 @@ import time
 
 import numpy as np
 
-from hedgezoo.baselines.calibration import solvers
+from hedgezoo.baselines.calibration import batched_l_bfgs, solvers
 from hedgezoo.baselines.calibration.models import MODELS
 from hedgezoo.baselines.calibration.quantlib import quantlib
 from hedgezoo.baselines.calibration.quotes import as_quotes
@@ -17,10 +17,17 @@ METHODS = {
     "levenberg_marquardt": solvers.levenberg_marquardt,
     "trust_region": solvers.trust_region,
     "l_bfgs_b": solvers.l_bfgs_b,
+    "batched_l_bfgs": batched_l_bfgs.attempts,
     "cma_es": solvers.cma_es,
     "quantlib": quantlib,
 }
-_PACKAGES = {"cma_es": "cma", "quantlib": "QuantLib"}
+# TensorFlow Probability imports tf_keras, without which it does not start
+PACKAGES = {
+    "batched_l_bfgs": ("tf_keras", "tensorflow_probability"),
+    "cma_es": ("cma",),
+    "quantlib": ("QuantLib",),
+}
+_MOST_EVALUATIONS = {"l_bfgs_b": 2000, "batched_l_bfgs": 2000, "cma_es": 20_000}
 _MOST_NODES = 1024
 _RESOLVED = 1e-5  # basis points by which twice the nodes may move a volatility
 
@@ -57,9 +64,11 @@ def calibrate(
         mask: True where there is a quote, of the shape of the quotes.
         spread: Bid-ask widths in volatility, of the shape of the quotes: w = 1 / spread².
         weights: The weights w themselves; only their ratios matter.
-        method: `"levenberg_marquardt"`, `"trust_region"` (bounded), `"l_bfgs_b"`, `"cma_es"`
-            (population 14, needs the package cma) or `"quantlib"` (its own engines and
-            Levenberg-Marquardt, needs the package QuantLib).
+        method: `"levenberg_marquardt"`, `"trust_region"` (bounded), `"l_bfgs_b"`,
+            `"batched_l_bfgs"` (all starts in one batch, made for `calibrate_panels`; needs the
+            packages tensorflow_probability and tf_keras), `"cma_es"` (population 14, needs the
+            package cma) or `"quantlib"` (its own engines and Levenberg-Marquardt, needs the package
+            QuantLib).
         model: `"heston"` or `"bates"`.
         starts: Number of starts, of which the best result is returned.
         start: Parameters to start from instead, `(p,)` or `(starts, p)`. Default: κ = 2, ξ = 0.6,
@@ -68,8 +77,8 @@ def calibrate(
             methods.
         tolerance: Relative change of the sum of squares at which a method stops; QuantLib has its
             own.
-        max_evaluations: Per start and number of nodes. Default: 200, for L-BFGS-B 2000, for
-            CMA-ES 20 000.
+        max_evaluations: Per start and number of nodes. Default: 200, for both L-BFGS
+            2000, for CMA-ES 20 000.
         seed: Of CMA-ES.
 
     Returns:
@@ -95,15 +104,16 @@ def calibrate(
         stochastic volatility model", 2017.
     """
     check_one_of("method", method, tuple(METHODS))
-    if method in _PACKAGES:
-        solvers.require_package(method, _PACKAGES[method])
+    solvers.require_packages(method, PACKAGES.get(method, ()))
     check_one_of("model", model, tuple(MODELS))
     check_one_of("derivatives", derivatives, ("analytic", "finite_differences"))
     check_integer("starts", starts, minimum=1)
     check_integer("seed", seed)
     check_positive("tolerance", tolerance)
     if max_evaluations is None:
-        max_evaluations = {"l_bfgs_b": 2000, "cma_es": 20_000}.get(method, 200)
+        max_evaluations = {"l_bfgs_b": 2000, "batched_l_bfgs": 2000, "cma_es": 20_000}.get(
+            method, 200
+        )
     check_integer("max_evaluations", max_evaluations, minimum=1)
     quotes = as_quotes(implied_volatility, strikes, maturities, mask, spread, weights)
     kind = MODELS[model]
@@ -119,7 +129,11 @@ def calibrate(
             "rounding"
         )
     limits = solvers.Limits(tolerance, max_evaluations, derivatives == "analytic", seed)
-    attempts = [_refined(METHODS[method], errors, kind.to_free(p), limits) for p in points]
+    free = np.array([kind.to_free(point) for point in points])
+    if method == "batched_l_bfgs":
+        attempts = batched_l_bfgs.attempts(errors, free, limits)
+    else:
+        attempts = [_refined(METHODS[method], errors, row, limits) for row in free]
     reached = np.array([cost for cost, *_ in attempts])
     _, nodes, free, converged, message = attempts[int(np.argmin(reached))]
     errors.use_nodes(nodes)

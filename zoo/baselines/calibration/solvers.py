@@ -145,20 +145,24 @@ def cma_es(errors, start, limits):
     return np.asarray(search.result.xbest), "maxfevals" not in reasons, message
 
 
-def require_package(method, package):
-    """Raise unless a package that need not be installed is.
+def require_packages(method, packages):
+    """Raise unless the packages that a method needs, and that need not be installed, are.
 
     Args:
-        method: The method of calibration that asks for it.
-        package: Its name.
+        method: The method of calibration that asks for them.
+        packages: Names of modules; the package is called the same, but for underscores.
 
     Raises:
-        ValueError: If it is not installed.
+        ValueError: If one cannot be imported.
     """
-    try:
-        importlib.import_module(package)
-    except ImportError:
-        raise ValueError(
-            f"`method` {method!r} needs the package {package}, which is not installed: "
-            f"`pip install {package}`. Received: method={method!r}"
-        ) from None
+    for package in packages:
+        try:
+            importlib.import_module(package)
+        except ImportError as error:
+            # a package may be there and miss another one
+            missing = error.name in (None, package)
+            state = "is not installed" if missing else f"cannot be imported ({error})"
+            raise ValueError(
+                f"`method` {method!r} needs the package {package}, which {state}: "
+                f"`pip install {' '.join(packages)}`. Received: method={method!r}"
+            ) from None
