@@ -16,6 +16,7 @@ _HOMES = {
     "evaluate": "hedgezoo.evaluation",
     "NoTransactionBand": "hedgezoo.no_transaction_band",
     "FeedForwardHedge": "hedgezoo.deep_hedge",
+    "HestonCalibrator": "hedgezoo.heston_calibrator",
     "RiskNeutralMeasure": "hedgezoo.risk_neutral_measure",
     "VectorAutoregression": "hedgezoo.vector_autoregression",
     "DeltaHedge": "hedgezoo.baselines.delta",

@@ -65,7 +65,7 @@ def build(model, strategy, batch_spec):
     )
 
     def outcome(x, y, sample_weight):
-        y_pred = model(x)
+        y_pred = model(x, training=True) if model._call_has_training_arg else model(x)
         if model.loss is not None:
             if strategy.num_replicas_in_sync > 1:
                 check_loss_per_path(model.loss, y, y_pred)
