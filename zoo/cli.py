@@ -86,7 +86,10 @@ def info(name: _Name):
 @app.command()
 def evaluate(
     name: _Name,
-    paths: Annotated[int, typer.Option(help="Simulated paths.")] = 2**17,
+    paths: Annotated[
+        int | None,
+        typer.Option(help="Simulated paths, or panels. Default: what suits the preset's family."),
+    ] = None,
     seed: Annotated[int, typer.Option(help="Seed of the paths.")] = 0,
     exact: Annotated[
         bool | None,
@@ -99,23 +102,25 @@ def evaluate(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, in money.")] = False,
 ):
     """Judge a preset on fresh paths, by what its family is judged by."""
-    presets.directory_of(name)  # a wrong name is told before anything slow
+    about = presets.metadata(name)  # a wrong name is told before anything slow
     options = dict(map(_option, option or ()))
     if exact is not None:
         options["exact"] = exact
-    with _working(f"{name}: {paths:,} paths"):
+    with _working(f"judging {name}"):
         _load_tensorflow()
         from hedgezoo.evaluation import evaluate as judge
 
-        report = judge(name, paths=paths, seed=seed, **options)
+        model = presets.load(name)
+        paths = model.evaluation_paths if paths is None else paths
+        report = judge(model, paths=paths, seed=seed, **options)
     if as_json:
         typer.echo(json.dumps(report, indent=1, sort_keys=True))
         return
     from hedgezoo.families import family_of
 
-    about, console = presets.metadata(name), _console()
-    title = f"{name}: {paths:,} paths, seed {seed}"
-    console.print(family_of(about).report(report, about, title, console.width))
+    family, console = family_of(about), _console()
+    title = f"{name}: {paths:,} {family.unit}, seed {seed}"
+    console.print(family.report(report, about, title, console.width))
 
 
 def _option(text):
@@ -177,6 +182,59 @@ def export(
         "Serve it:\n  tensorflow_model_server --rest_api_port=8501 "
         f"--model_name={name} --model_base_path={directory.resolve()}"
     )
+
+
+@app.command()
+def calibrate(
+    quotes: Annotated[
+        pathlib.Path, typer.Argument(metavar="QUOTES.CSV", help="Option quotes, one per line.")
+    ],
+    model: Annotated[
+        str, typer.Option(help="heston, bates, or the name or folder of a preset.")
+    ] = "heston",
+    method: Annotated[
+        str, typer.Option(help="network, or a classical one: levenberg_marquardt, quantlib, ...")
+    ] = "network",
+    forward: Annotated[float | None, typer.Option(help="Forward, of all maturities.")] = None,
+    spot: Annotated[float | None, typer.Option(help="Level of the underlying.")] = None,
+    rate: Annotated[float | None, typer.Option(help="Interest rate, 0.02 for 2 %.")] = None,
+    dividend: Annotated[float | None, typer.Option(help="Dividend yield.")] = None,
+    date: Annotated[str | None, typer.Option(help="Day of the quotes, 2019-01-10.")] = None,
+    percent: Annotated[
+        bool, typer.Option("--percent", help="Volatilities in the file are in percent.")
+    ] = False,
+    check: Annotated[
+        bool, typer.Option("--check/--no-check", help="Levenberg-Marquardt beside it.")
+    ] = True,
+    output: Annotated[
+        pathlib.Path | None, typer.Option(help="Write all to FILE.json, or the fit to FILE.csv.")
+    ] = None,
+    plot: Annotated[
+        pathlib.Path | None, typer.Option(help="Write a picture of the smiles to FILE.png.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+):
+    """Fit a Heston or Bates model to the option quotes in a CSV file."""
+    from hedgezoo.market_calibration import calibrate_command, calibration_tables, quote_terms
+
+    terms = {"forward": forward, "spot": spot, "rate": rate, "dividend": dividend}
+    planned = calibrate_command.plan(model, method)
+    if output is not None:
+        calibrate_command.require_output(output)
+    checked = quote_terms.check_quotes(quotes, **terms, date=date, percent=percent)
+    with _working(f"calibrating to {quotes}"):
+        _load_tensorflow()
+        report = calibrate_command.calibrate_quotes(checked, planned, check)
+    if as_json:
+        typer.echo(calibrate_command.json_report(report))
+    else:
+        calibration_tables.print_report(report, _console())
+    if output is not None:
+        calibrate_command.write_report(report, output)
+        typer.echo(f"Wrote {output}", err=as_json)
+    if plot is not None:
+        calibrate_command.draw_report(report, plot)
+        typer.echo(f"Wrote {plot}", err=as_json)
 
 
 @app.command()

@@ -15,6 +15,7 @@ from hedgezoo.cards import card_text
 from hedgezoo.datasets import BlackScholesMarket
 from hedgezoo.deep_hedge import FeedForwardHedge
 from hedgezoo.evaluation import evaluate
+from hedgezoo.families.hedge import HedgeFamily
 from hedgezoo.hedge_recipe import HedgeRecipe
 from hedgezoo.losses import EntropicRisk
 from hedgezoo.no_transaction_band import NoTransactionBand
@@ -187,6 +188,13 @@ def test_evaluate_takes_the_options_of_the_family():
     assert "Did you mean 'risk_aversion'" in line
     (line,) = run(*arguments, "--option", "exact", status=2).stderr.splitlines()
     assert line == "Error: `--option` must be NAME=VALUE. Received: 'exact'"
+
+
+def test_evaluate_on_as_many_as_the_model_says(monkeypatch):
+    monkeypatch.setattr(NoTransactionBand, "evaluation_paths", 300)
+    monkeypatch.setattr(HedgeFamily, "unit", "journeys")
+    output = run("evaluate", BAND, "--no-exact").stdout
+    assert f"{BAND}: 300 journeys, seed 0" in output
 
 
 def test_evaluate_without_exact_prices():

@@ -51,6 +51,14 @@ EXPERIMENTS = {
         "hedgezoo.experiments.deep_hedging_under_q",
         "Buehler et al. 2021, section 4: prices and hedges of a sold option under P and Q",
     ),
+    "heston_calibration_paper": Experiment(
+        "hedgezoo.experiments.heston_calibration_paper",
+        "Song: the evaluation of a neural Heston calibrator, five figures and ablations",
+    ),
+    "heston_real_markets": Experiment(
+        "hedgezoo.experiments.heston_real_markets",
+        "DAX 2002 and EURO STOXX 50 2010: networks beside least squares and QuantLib's result",
+    ),
 }
 
 
