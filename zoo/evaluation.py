@@ -6,8 +6,10 @@ import os
 
 from hedgezoo.suggestions import did_you_mean
 
+_PATHS = 2**17
 
-def evaluate(model_or_name, paths=2**17, seed=0, market=None, **options):
+
+def evaluate(model_or_name, paths=None, seed=0, market=None, **options):
     """How good a model is, measured on fresh paths, with standard errors.
 
     What is measured is a matter of the family: a hedging strategy is judged by its price, beside
@@ -16,7 +18,8 @@ def evaluate(model_or_name, paths=2**17, seed=0, market=None, **options):
 
     Args:
         model_or_name: A model, or the name or directory of a preset.
-        paths: Number of simulated paths N.
+        paths: Number of simulated paths N, or of panels of each noise case for a calibrator.
+            Default: as many as the model says, `evaluation_paths`, or 131 072.
         seed: Seed of the paths.
         market: Market to judge in; default: the one a pretrained model was made for. Its paths are
             drawn independently, also where it says antithetic or Sobol: standard errors are those
@@ -36,7 +39,7 @@ def evaluate(model_or_name, paths=2**17, seed=0, market=None, **options):
     >>> report["price"]["value"] < report["delta/price"]["value"] < report["naked/price"]["value"]
     True
     """
-    if int(paths) < 2:
+    if paths is not None and int(paths) < 2:
         raise ValueError(f"`paths` must be at least 2. Received: paths={paths}")
     model = model_or_name
     if isinstance(model_or_name, (str, os.PathLike)):
@@ -46,7 +49,8 @@ def evaluate(model_or_name, paths=2**17, seed=0, market=None, **options):
     judge = _judge(model)
     _check_options(model, judge, options)
     market = market if market is not None else getattr(model, "market", None)
-    return judge(independent(market), int(paths), seed, **options)
+    paths = int(getattr(model, "evaluation_paths", _PATHS) if paths is None else paths)
+    return judge(independent(market), paths, seed, **options)
 
 
 def independent(market):

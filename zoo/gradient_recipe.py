@@ -43,6 +43,7 @@ class GradientRecipe(Recipe, abc.ABC):
         batch_size: Paths per training step.
         steps: Training steps.
         learning_rate: First learning rate of Adam; decays by a half cosine to 1 % of it.
+        epochs: Parts of the training, each a point of the learning curve.
     """
 
     model: Callable
@@ -52,6 +53,15 @@ class GradientRecipe(Recipe, abc.ABC):
     batch_size: int
     steps: int
     learning_rate: float
+    epochs: int = EPOCHS
+
+    def optimizer(self):
+        """A new optimizer; here Adam with a decaying rate."""
+        return decaying_adam(self.learning_rate, self.steps)
+
+    def callbacks(self, model):
+        """Further Keras callbacks of the training of a compiled model; here none."""
+        return []
 
     def prepare(self, model):
         """What is done to the built and compiled model before the first step; here nothing."""
@@ -64,9 +74,9 @@ class GradientRecipe(Recipe, abc.ABC):
         with strategy.scope():
             model = self.model()
             model.build()
-            model.compile(decaying_adam(self.learning_rate, self.steps), loss=self.loss())
+            model.compile(self.optimizer(), loss=self.loss())
             self.prepare(model)
-        per_epoch = -(-self.steps // EPOCHS)
+        per_epoch = -(-self.steps // self.epochs)
         stopwatch = _Stopwatch()
         history = training.fit(
             model,
@@ -77,7 +87,7 @@ class GradientRecipe(Recipe, abc.ABC):
             batch_size=self.batch_size,
             seed=self.seed,
             checkpoint=checkpoint,
-            callbacks=[stopwatch],
+            callbacks=[stopwatch, *self.callbacks(model)],
             verbose=verbose,
         )
         model.market = self.market

@@ -29,9 +29,11 @@ class PresetModel(keras.Model):
 
     Attributes:
         market: Market that the model was made for and is judged on; None until it is known.
+        evaluation_paths: Number of paths N that `hedgezoo.evaluate` judges on if it is not told.
     """
 
     market = None
+    evaluation_paths = 2**17
 
     def evaluate_on(self, market, paths, seed, **options):
         """How good the model is, measured on fresh paths.
@@ -39,7 +41,7 @@ class PresetModel(keras.Model):
         Args:
             market: A market; by default `hedgezoo.evaluate` passes `self.market`, which may be
                 None.
-            paths: Number of simulated paths N, at least 2.
+            paths: Number of simulated paths N, at least 2; or of panels, of a calibrator.
             seed: Seed of the paths.
             **options: Of the subclass, with defaults.
 

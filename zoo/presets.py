@@ -24,11 +24,13 @@ CLASSES = {
     "Naked": "hedgezoo.baselines.naked",
     "RiskNeutralMeasure": "hedgezoo.risk_neutral_measure",
     "VectorAutoregression": "hedgezoo.vector_autoregression",
+    "HestonCalibrator": "hedgezoo.heston_calibrator",
 }
 MARKETS = {
     "BlackScholesMarket": "hedgezoo.datasets",
     "ConditionalBlackScholesMarket": "hedgezoo.datasets",
     "FloatingOptionMarket": "hedgezoo.datasets",
+    "HestonPanels": "hedgezoo.datasets",
     "VARMarket": "hedgezoo.datasets",
 }
 

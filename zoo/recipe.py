@@ -22,6 +22,12 @@ BUEHLER_2021 = {
     "year": 2021,
     "reference": "arXiv:2103.11948",
 }
+SONG_2025 = {
+    "title": "End-to-End Neural Calibration of Stochastic Volatility Models via Option Panels",
+    "authors": "Song",
+    "year": 2025,
+    "reference": "manuscript",
+}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -105,6 +105,12 @@ def test_gap_over_a_box_is_never_negative():
         assert 1 <= row["expiry_steps"] <= 6
 
 
+def test_the_model_says_on_how_many_paths(model, monkeypatch):
+    options = {"market": MARKET, "baselines": False, "exact": False}
+    monkeypatch.setattr(NoTransactionBand, "evaluation_paths", 300)
+    assert evaluate(model, **options) == evaluate(model, paths=300, **options)
+
+
 def test_errors(model):
     with pytest.raises(ValueError, match="market"):
         evaluate(model, paths=10)

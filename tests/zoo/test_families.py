@@ -7,6 +7,7 @@ import pytest
 from rich.console import Console
 
 from hedgezoo import cards, presets, tables
+from hedgezoo.datasets import HestonPanels
 from hedgezoo.datasets.market import Market
 from hedgezoo.families import FAMILIES, family_of, grouped
 from hedgezoo.preset_model import PresetModel
@@ -95,7 +96,40 @@ SIMULATOR = about(
     recipe={"module": "hedgezoo.recipes.y", "history": [["first date", "2009-09-18"]]},
     training={"cpu_seconds": 2.9},
 )
-ALL = {"hedge": HEDGE, "measure": MEASURE, "simulator": SIMULATOR}
+CALIBRATOR = about(
+    "calibrator",
+    {
+        "clean/error_to_clean_bp": estimate(0.00123, 2e-5),
+        "clean/failures": estimate(0.0),
+        "clean/coverage": estimate(0.951, 0.001),
+        "clean/pearson/kappa": estimate(1.0),
+        "plus_minus_15_bp/error_to_clean_bp": estimate(2.0712, 0.0123),
+        "plus_minus_15_bp/error_to_quotes_bp": estimate(8.3512, 0.0111),
+        "plus_minus_15_bp/failures": estimate(0.0004, 0.0002),
+        "plus_minus_15_bp/coverage": estimate(0.9472, 0.001),
+        "plus_minus_15_bp/coverage/rho": estimate(0.9312, 0.0025),
+        "plus_minus_15_bp/pearson/kappa": estimate(0.9975, 1e-4),
+        "plus_minus_15_bp/pearson/rho": estimate(0.9345, 1e-3),
+        "plus_minus_15_bp/pearson/rho_where_xi_above_0.3": estimate(0.91, 1e-3),
+        "plus_minus_15_bp/rmse/rho": estimate(0.0831, 1e-3),
+        "plus_minus_15_bp/rmse/kappa": estimate(0.1531, 1e-3),
+        "my_desk/error_to_clean_bp": estimate(1.5, 0.1),
+        "levenberg_marquardt/clean/error_to_clean_bp": estimate(1e-11, 1e-12),
+        "levenberg_marquardt/plus_minus_15_bp/error_to_clean_bp": estimate(2.21, 0.03),
+        "cpu_milliseconds/batched": estimate(0.3, 0.01),
+        "cpu_milliseconds/single": estimate(6.2, 0.1),
+        "cpu_milliseconds/levenberg_marquardt": estimate(4.5, 0.1),
+    },
+    recipe={
+        **BY_STEPS["recipe"],
+        "market": ["one box, one grid, noise clean", "another box, one grid, noise clean"],
+        "judged_on": "one box, one grid",
+        "optimizer": "AdamW",
+        "base": "another_calibrator_v1",
+    },
+    training=BY_STEPS["training"],
+)
+ALL = {"hedge": HEDGE, "measure": MEASURE, "simulator": SIMULATOR, "calibrator": CALIBRATOR}
 
 
 def text(table, width):
@@ -118,7 +152,7 @@ def test_classes_that_may_be_built_can_be_stored_judged_and_served(name):
 
 @pytest.mark.parametrize("name", presets.MARKETS)
 def test_markets_that_may_be_built_are_markets(name):
-    assert issubclass(presets._allowed(name, presets.MARKETS, "test"), Market)
+    assert issubclass(presets._allowed(name, presets.MARKETS, "test"), (Market, HestonPanels))
 
 
 @pytest.mark.parametrize("name", ALL)
@@ -157,11 +191,12 @@ def test_report_fits(name):
 
 
 def test_families_keep_their_order():
-    found = grouped([SIMULATOR, MEASURE, {**HEDGE, "name": "b"}, HEDGE])
+    found = grouped([CALIBRATOR, SIMULATOR, MEASURE, {**HEDGE, "name": "b"}, HEDGE])
     assert [family.title for family, _ in found] == [
         "Hedging strategies",
         "Risk-neutral measures",
         "Market simulators",
+        "Calibrators",
     ]
     assert found[0][1] == [{**HEDGE, "name": "b"}, HEDGE]
     with pytest.raises(ValueError, match="Unknown family 'crystal_ball'"):
@@ -209,3 +244,58 @@ def test_a_simulator_stands_beside_its_history():
     assert "first date 2009-09-18" in card
     # 0.0024 of a range of 0.04
     assert family_of(SIMULATOR).headlines[-1].cell(SIMULATOR) == "6.0 %"
+
+
+def test_a_calibrator_says_how_far_from_truth_and_quotes():
+    card = cards.card_text(CALIBRATOR)
+    for row in (
+        "On 1,000 fresh panels per noise case (seed 3): one box, one grid.",
+        "| | exact quotes | ±U[0, 15] bp | my desk |",
+        "| error to the exact surface, bp | 0.0012 ± 2e-05 | 2.071 ± 0.012 | 1.50 ± 0.10 |",
+        "| error to the quotes, bp | – | 8.351 ± 0.011 | – |",
+        "| failures, % of the panels | 0 | 0.040 ± 0.020 | – |",
+        "| truth in 95 % intervals, % | 95.10 ± 0.10 | 94.72 ± 0.10 | – |",
+        "| kappa: Pearson | 1.0000 | 0.9975 | – |",
+        "| rho where xi above 0.3: Pearson | – | 0.9100 | – |",
+        "| rho: truth in 95 % intervals, % | – | 93.1 | – |",
+        "| error to the exact surface, bp | 1e-11 ± 1e-12 | 2.210 ± 0.030 | – |",
+    ):
+        assert row in card
+    # in the order of the model
+    assert card.index("| kappa: RMSE |") < card.index("| rho: RMSE |")
+    assert "χ²" not in card  # not measured
+
+
+def test_a_calibrator_stands_beside_the_claims_of_the_paper():
+    card = cards.card_text(CALIBRATOR)
+    claims = re.findall(
+        r"^\| (.*) \| (.*) \|$", card.split("| claim of the paper")[1], re.MULTILINE
+    )
+    assert [claim.split()[0] for claim, _ in claims] == ["28", "correlation", "1.8", "100"]
+    found = [found for _, found in claims]
+    assert found[0] == "0.00123 bp, exact quotes; 2.07 bp, ±U[0, 15] bp"
+    assert found[1] == "lowest: 1.0000 (kappa), exact quotes; 0.9345 (rho), ±U[0, 15] bp"
+    assert found[2].startswith("6.2 ms")
+    assert found[3].startswith("15 times")
+    assert "0.30 ms in a batch, 6.2 ms alone, 4.5 ms by Levenberg-Marquardt" in card
+    without = {name: m for name, m in CALIBRATOR["metrics"].items() if "milli" not in name}
+    assert "ms " not in cards.card_text({**CALIBRATOR, "metrics": without})
+
+
+def test_a_calibrator_says_what_it_was_trained_on():
+    card = cards.card_text(CALIBRATOR)
+    assert "Panels, in turn:\n\n- one box, one grid, noise clean\n- another box" in card
+    assert "steps of 256 panels" in card
+    assert "AdamW from 0.001" in card
+    assert "starts from the weights of `another_calibrator_v1`" in card
+    recipe = {**CALIBRATOR["recipe"], "market": ["one box"], "base": None}
+    card = cards.card_text({**CALIBRATOR, "recipe": recipe})
+    assert "Panels: one box." in card
+    assert "starts from" not in card
+
+
+def test_headlines_of_a_calibrator():
+    family = family_of(CALIBRATOR)
+    assert family.unit == "panels"
+    cells = [column.cell(CALIBRATOR) for column in family.readme_headlines]
+    assert cells == ["0.0012", "8.35", "2.07", "94.7 %", "0.04 %", "0.30"]

@@ -35,6 +35,18 @@ SCHEMA = {
     "task": str,
     "training": dict,
 }
+CASES = ("clean", "gaussian_half_bp", "inside_15_bp_spread", "plus_minus_15_bp")
+RECOVERY = (
+    "error_to_clean_bp",
+    "error_to_clean_p99_bp",
+    "error_to_quotes_bp",
+    "failures",
+    "converged",
+    "coverage",
+    "pearson/rho",
+    "rmse/kappa",
+    "coverage/xi",
+)
 # of each family: metrics that every preset has, those with an error of their own, and how the
 # headline ones are measured again
 NEEDED = {
@@ -48,18 +60,35 @@ NEEDED = {
         "retrained/q",
     ),
     "simulator": ("spectral_radius", "arbitrage_free_share"),
+    "calibrator": (
+        *(f"{noise}/{metric}" for noise in CASES for metric in RECOVERY),
+        "levenberg_marquardt/clean/error_to_clean_bp",
+        "cpu_milliseconds/batched",
+        "cpu_milliseconds/single",
+        "cpu_milliseconds/levenberg_marquardt",
+    ),
 }
 UNCERTAIN = {
     "hedge": NEEDED["hedge"],
     "measure": ("relative_entropy", "retrained/p", "retrained/q"),
     "simulator": (),
+    "calibrator": ("plus_minus_15_bp/error_to_quotes_bp", "plus_minus_15_bp/coverage"),
 }
 HEADLINES = {
     "hedge": (("price",), {"paths": 2**15, "exact": False, "baselines": False}),
     "measure": (("relative_entropy", "utility"), {"paths": 2**13}),
     "simulator": (("spectral_radius", "arbitrage_free_share"), {"paths": 2**8}),
+    "calibrator": (
+        (
+            "gaussian_half_bp/error_to_clean_bp",
+            "plus_minus_15_bp/error_to_clean_bp",
+            "plus_minus_15_bp/error_to_quotes_bp",
+            "plus_minus_15_bp/coverage",
+        ),
+        {"paths": 512, "noises": ("gaussian_half_bp", "plus_minus_15_bp")},
+    ),
 }
-LEARNS_BY_STEPS = ("hedge", "measure")
+LEARNS_BY_STEPS = ("hedge", "measure", "calibrator")
 
 
 def golden_outputs(name):

@@ -22,8 +22,8 @@ def card_section(starts, surfaces, quantlib_dax, figures=None):
     text = (
         "Root mean square error of the fitted volatilities in basis points, beside "
         f"Levenberg-Marquardt with exact derivatives, the best of {starts} starts; *inside*: "
-        "whether the parameters are inside the box that the network was trained on; times of one "
-        "panel and of one start."
+        "whether the parameters are inside the box that is the prior of the model; times of one "
+        "panel and of one start in milliseconds."
     )
     lines = [
         "## Real markets",
@@ -80,7 +80,7 @@ def _sentences(surfaces, model, quantlib):
         if each["models"][model]["network"]["outside_training_box"]
     ]
     if outside:
-        yield f"It says that it is outside its training box on: {', '.join(outside)}."
+        yield f"It says that it is outside its box on: {', '.join(outside)}."
     yield (
         "These errors are the model's: no parameters do better. Standard errors take them for "
         "noise, which they are not."

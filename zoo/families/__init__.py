@@ -6,6 +6,7 @@ FAMILIES = {
     "hedge": "hedgezoo.families.hedge",
     "measure": "hedgezoo.families.measure",
     "simulator": "hedgezoo.families.simulator",
+    "calibrator": "hedgezoo.families.calibrator",
 }
 
 

@@ -24,6 +24,7 @@ class Family(abc.ABC):
 
     Attributes:
         title: Above its table of presets.
+        unit: What models are judged on, in the plural.
         tags: Of the cards, for catalogues.
         headlines: `Column`s of `hedgezoo list`.
         list_note: Below that table.
@@ -32,6 +33,7 @@ class Family(abc.ABC):
     """
 
     title: str
+    unit: str = "paths"
     tags: tuple
     headlines: tuple
     list_note: str
@@ -111,26 +113,28 @@ def use_section(about, code, signatures):
     )
 
 
-def gradient_training(about, unit="paths", after=""):
+def gradient_training(about, unit="paths", after="", market=None):
     """A card's section on training by gradient steps.
 
     Args:
         about: Content of `metadata.json`.
         unit: What a batch consists of.
         after: A sentence on what came before or after, with a space before it.
+        market: A paragraph on what it was trained on. Default: the recipe's market.
 
     Returns:
         Markdown.
     """
     recipe, facts = about["recipe"], about["training"]
     seen = recipe["steps"] * recipe["batch_size"]
+    market = market or f"Market: `{recipe['market']}`."
     return (
         "## Training\n\n"
         f"`hedgezoo train {about['name']}` (recipe `{recipe['module']}`): {recipe['steps']:,} "
-        f"steps of {recipe['batch_size']:,} {unit} ({seen:,} in all, seed {recipe['seed']}), Adam "
-        f"from {recipe['learning_rate']:g} with cosine decay. {about['parameters']:,} parameters, "
-        f"{facts['cpu_seconds']:.0f} CPU-seconds on two cores.{after}\n\n"
-        f"Market: `{recipe['market']}`.\n\nBuilt with {versions(about)}."
+        f"steps of {recipe['batch_size']:,} {unit} ({seen:,} in all, seed {recipe['seed']}), "
+        f"{recipe.get('optimizer', 'Adam')} from {recipe['learning_rate']:g} with cosine decay. "
+        f"{about['parameters']:,} parameters, {facts['cpu_seconds']:.0f} CPU-seconds on two "
+        f"cores.{after}\n\n{market}\n\nBuilt with {versions(about)}."
     )
 
 

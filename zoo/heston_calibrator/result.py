@@ -34,8 +34,8 @@ class CalibrationResult:
         noise_bp: Estimated standard deviation of the error of a quote, `(B,)`.
         converged: Whether another step would change nothing, booleans `(B,)`.
         steps: Number of Gauss-Newton steps, `(B,)`.
-        outside_box: Whether a parameter lies outside the ranges that the network was trained on,
-            booleans `(B,)`. The fit is checked all the same; the start was a guess.
+        outside_box: Whether a parameter lies outside the box of the model, which is its prior,
+            booleans `(B,)`. The fit is checked all the same.
         quotes: The quotes, a `PanelQuotes`.
         quantiles: Parameters of a surface for each quantile of the quotes, `(B, q, p)`, by models
             with a quantile head; else None.
@@ -187,7 +187,7 @@ class CalibrationResult:
             f"{self.model.capitalize()} on {len(self)} panel{'s' * (len(self) != 1)}: "
             f"{_number(np.nanmedian(self.rms_bp))} bp rms"
             f"{' (median)' * (len(self) != 1)}, {int(self.converged.sum())} converged, "
-            f"{int(self.outside_box.sum())} outside the training box"
+            f"{int(self.outside_box.sum())} outside the box"
         ]
         for panel in range(min(len(self), _SHOWN)):
             values = ", ".join(

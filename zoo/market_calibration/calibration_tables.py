@@ -125,9 +125,9 @@ def _conclusions(report):
         yield f"Feller condition: 2κθ/ξ² = {ratio:.2f} < 1, violated: the variance can reach zero."
     if fit.outside_box is not None:
         yield (
-            "Outside the box of parameters that the network was trained on: its start was a guess."
+            "Outside the box of parameters that the model takes for likely."
             if fit.outside_box
-            else "Inside the box of parameters that the network was trained on."
+            else "Inside the box of parameters that the model takes for likely."
         )
     if not fit.converged:
         yield "Not converged: these parameters are no minimum."

@@ -108,7 +108,7 @@ def test_arbitrage_is_that_of_the_quotes(result):
 def test_printed(result):
     text = repr(result)
     assert text.splitlines()[0] == (
-        "Heston on 2 panels: 0.95 bp rms (median), 1 converged, 1 outside the training box"
+        "Heston on 2 panels: 0.95 bp rms (median), 1 converged, 1 outside the box"
     )
     assert "kappa 2 ± 0.1, theta 0.04 ± 0.002" in text
     assert "< 0.001 bp rms" in text
