@@ -261,7 +261,7 @@ def save(model, directory):
 def write_preset(model, directory):
     """`preset.json` and `model.weights.h5`, into an existing directory."""
     weights = directory / "model.weights.h5"
-    model.save_weights(weights)
+    _uncompiled(model).save_weights(weights)
     market = model.market
     about = {
         "schema": SCHEMA,
@@ -273,6 +273,14 @@ def write_preset(model, directory):
         "weights": {"file": weights.name, **file_facts(weights)},
     }
     write_text(directory / "preset.json", json_text(about))
+
+
+def _uncompiled(model):
+    """A copy without an optimizer, whose state would triple the file."""
+    copy = type(model).from_config(model.get_config())
+    copy.build()
+    copy.set_weights(model.get_weights())
+    return copy
 
 
 class new_directory:

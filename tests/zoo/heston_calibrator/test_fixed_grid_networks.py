@@ -249,7 +249,7 @@ def test_without_positions_tokens_are_a_set():
     shuffled = tf.reshape(tf.gather(tf.reshape(tokens, (2, 20, 16)), order, axis=1), (2, 4, 5, 16))
     change = {}
     for positions in (False, True):
-        network = CNNTransformer(STRIKES, YEARS, positions=positions, **SMALL)
+        network = CNNTransformer(STRIKES, YEARS, halvings=1, positions=positions, **SMALL)
         network.build()
         network.residual_blocks, network.to_tokens = [], lambda image: image
         change[positions] = np.abs(
