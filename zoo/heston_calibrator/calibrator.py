@@ -42,8 +42,8 @@ class HestonCalibrator(PanelTraining, PresetModel):
             or `"two_layer_cnn"`.
         model: `"heston"` (κ, θ, ξ, ρ, v₀) or `"bates"` (and λ, μ, σ of the jumps; `"refined"`).
         steps: Gauss-Newton steps S after the network. Default: 4 for `"refined"`, else 0.
-        box: `ParameterBox`, its name or its fields in a dictionary: the weak prior; `outside_box` of
-            results refers to it. Default: the wide box for `"refined"`, else the paper's.
+        box: `ParameterBox`, its name or its fields in a dictionary: the weak prior, to which
+            `outside_box` of results refers. Default: the wide box for `"refined"`, else the paper's.
         strikes: Divided by the forward, `(n,)`, of a fixed grid; default that of the paper.
         maturities: Years, `(m,)`, of a fixed grid; default that of the paper.
         quantiles: Levels in (0, 1), ½ among them, of an additional quantile head, or None.
