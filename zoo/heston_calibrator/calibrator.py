@@ -43,7 +43,7 @@ class HestonCalibrator(PanelTraining, PresetModel):
         model: `"heston"` (κ, θ, ξ, ρ, v₀) or `"bates"` (and λ, μ, σ of the jumps; `"refined"`).
         steps: Gauss-Newton steps S after the network. Default: 4 for `"refined"`, else 0.
         box: `ParameterBox`, its name or its fields in a dictionary: the weak prior, to which
-            `outside_box` of results refers. Default: the wide box for `"refined"`, else the paper's.
+            `outside_box` of results refers. Default: wide for `"refined"`, else the paper's.
         strikes: Divided by the forward, `(n,)`, of a fixed grid; default that of the paper.
         maturities: Years, `(m,)`, of a fixed grid; default that of the paper.
         quantiles: Levels in (0, 1), ½ among them, of an additional quantile head, or None.
