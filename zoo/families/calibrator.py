@@ -170,7 +170,10 @@ def _quantile_use(metrics):
     if not any("/quantile_coverage/" in name for name in metrics):
         return []
     grid = 'quotes["strikes"].numpy(), quotes["maturities"].numpy()'
-    return [f'low = result.quantile_surface(0.25, {grid})["implied_volatility"]']
+    return [
+        f"low = result.quantile_surface(0.25, {grid})",
+        'print(low["implied_volatility"].shape)',
+    ]
 
 
 def _cases(metrics):
