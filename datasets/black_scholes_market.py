@@ -14,8 +14,6 @@ from hedgezoo.datasets.checks import (
     check_positive,
     per_instrument,
 )
-from hedgezoo.datasets.correlation import check_correlation, correlation_factor
-from hedgezoo.datasets.draws import DRAWS, brownian_paths
 from hedgezoo.datasets.market import (
     Market,
     check_draw_arguments,
@@ -25,8 +23,10 @@ from hedgezoo.datasets.market import (
 )
 from hedgezoo.datasets.path_features import check_features, path_features
 from hedgezoo.datasets.payoffs import European
-from hedgezoo.datasets.rows import idle_rows
-from hedgezoo.datasets.sobol import MAX_DIMENSIONS
+from hedgezoo.layers.correlation import check_correlation, correlation_factor
+from hedgezoo.layers.draws import DRAWS, brownian_paths
+from hedgezoo.layers.rows import idle_rows
+from hedgezoo.layers.sobol import MAX_DIMENSIONS
 
 _GIVEN = ("time_to_expiry", "volatility", "cost")
 

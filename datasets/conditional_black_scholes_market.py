@@ -13,7 +13,6 @@ from hedgezoo.datasets.checks import (
     check_positive,
     number_or_range,
 )
-from hedgezoo.datasets.draws import DRAWS, normal_draws, uniform_draws
 from hedgezoo.datasets.market import (
     Market,
     check_draw_arguments,
@@ -22,9 +21,10 @@ from hedgezoo.datasets.market import (
 )
 from hedgezoo.datasets.path_features import check_features, path_features
 from hedgezoo.datasets.payoffs import European
-from hedgezoo.datasets.rows import by_row
-from hedgezoo.datasets.sobol import MAX_DIMENSIONS
 from hedgezoo.layers.black_scholes import european_price
+from hedgezoo.layers.draws import DRAWS, normal_draws, uniform_draws
+from hedgezoo.layers.rows import by_row
+from hedgezoo.layers.sobol import MAX_DIMENSIONS
 
 _GIVEN = ("time_to_expiry", "volatility", "cost", "risk_aversion")
 _RANGES = ("volatility", "cost", "risk_aversion", "spot")

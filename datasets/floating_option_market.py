@@ -15,7 +15,6 @@ from hedgezoo.datasets.checks import (
     check_one_of,
     check_positive,
 )
-from hedgezoo.datasets.draws import DRAWS, brownian_paths
 from hedgezoo.datasets.market import (
     Market,
     check_draw_arguments,
@@ -25,9 +24,10 @@ from hedgezoo.datasets.market import (
 )
 from hedgezoo.datasets.path_features import check_features, path_features
 from hedgezoo.datasets.payoffs import Nothing
-from hedgezoo.datasets.rows import by_row
-from hedgezoo.datasets.sobol import MAX_DIMENSIONS
 from hedgezoo.layers.black_scholes import european_price
+from hedgezoo.layers.draws import DRAWS, brownian_paths
+from hedgezoo.layers.rows import by_row
+from hedgezoo.layers.sobol import MAX_DIMENSIONS
 
 _GIVEN = ("time_to_expiry", "volatility", "implied_volatility", "cost")
 _KINDS = {"spot": "spot", "calls": "call", "puts": "put", "straddles": "straddle"}

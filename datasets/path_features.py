@@ -5,7 +5,7 @@ import itertools
 import tensorflow as tf
 
 from hedgezoo.datasets.checks import check_one_of
-from hedgezoo.datasets.rows import by_row
+from hedgezoo.layers.rows import by_row
 from hedgezoo.layers.running_extremes import running_maximum, running_minimum
 
 # Columns per instrument, from x = log(S_t / S_0) and the initial values of the logarithm of the

@@ -2,7 +2,7 @@
 
 import tensorflow as tf
 
-from hedgezoo.datasets.draws import PHILOX, as_int64, philox_counter, philox_key
+from hedgezoo.layers.draws import PHILOX, as_int64, philox_counter, philox_key
 
 _SHUFFLE_STREAM = 0x5EED
 _ROUNDS = 8

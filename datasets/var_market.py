@@ -14,7 +14,6 @@ from hedgezoo.datasets.checks import (
     check_positive,
     per_instrument,
 )
-from hedgezoo.datasets.draws import DRAWS, normal_draws
 from hedgezoo.datasets.floating_options import (
     INSTRUMENTS,
     check_instruments,
@@ -32,11 +31,12 @@ from hedgezoo.datasets.market import (
 )
 from hedgezoo.datasets.path_features import check_features, path_features
 from hedgezoo.datasets.payoffs import Nothing
-from hedgezoo.datasets.rows import idle_rows
-from hedgezoo.datasets.sobol import MAX_DIMENSIONS
 from hedgezoo.datasets.var_paths import STARTS, grid_tensors, past_states, surface_paths
 from hedgezoo.datasets.vector_autoregression import VARCoefficients, check_stable
+from hedgezoo.layers.draws import DRAWS, normal_draws
 from hedgezoo.layers.implied_volatility import implied_volatility
+from hedgezoo.layers.rows import idle_rows
+from hedgezoo.layers.sobol import MAX_DIMENSIONS
 from hedgezoo.layers.surfaces.discrete_local_volatility import dlv_to_calls
 
 _GIVEN = ("state", "log_dlv", "time_to_expiry")

@@ -8,8 +8,8 @@ that of the draws.
 import numpy as np
 import tensorflow as tf
 
-from hedgezoo.datasets.draws import normal_draws
 from hedgezoo.datasets.vector_autoregression import covariance_factor
+from hedgezoo.layers.draws import normal_draws
 from hedgezoo.layers.surfaces.discrete_local_volatility import dlv_to_calls
 
 STARTS = ("mean", "last", "stationary")

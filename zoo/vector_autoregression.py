@@ -8,14 +8,14 @@ import numpy as np
 import tensorflow as tf
 
 from hedgezoo.datasets.checks import check_array, check_integer, check_one_of, check_positive
-from hedgezoo.datasets.draws import as_int64, normal_draws
 from hedgezoo.datasets.floating_options import whole_steps
 from hedgezoo.datasets.market import check_draw_arguments
-from hedgezoo.datasets.rows import idle_rows
 from hedgezoo.datasets.var_market import VARMarket
 from hedgezoo.datasets.var_paths import STARTS, past_states, surface_paths
 from hedgezoo.datasets.vector_autoregression import VARCoefficients, check_stable
 from hedgezoo.layers._arguments import money_dtype
+from hedgezoo.layers.draws import as_int64, normal_draws
+from hedgezoo.layers.rows import idle_rows
 from hedgezoo.preset_model import PresetModel
 
 HORIZON = 30  # steps of a served path, those of the paper

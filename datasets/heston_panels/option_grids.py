@@ -7,8 +7,8 @@ import numpy as np
 import tensorflow as tf
 
 from hedgezoo.datasets.checks import check_integer, check_number, check_positive
-from hedgezoo.datasets.draws import uniform_draws
-from hedgezoo.datasets.rows import by_row
+from hedgezoo.layers.draws import uniform_draws
+from hedgezoo.layers.rows import by_row
 
 # streams of random numbers; those of the parameters and of the noise are others
 _POSITIONS, _NARROWING = 1, 2

@@ -5,15 +5,15 @@ import dataclasses
 import tensorflow as tf
 
 from hedgezoo.datasets.checks import check_integer, check_one_of
-from hedgezoo.datasets.draws import uniform_draws
 from hedgezoo.datasets.heston_panels.option_grids import GRIDS, FixedGrid, RandomGrid
 from hedgezoo.datasets.heston_panels.parameter_box import BOXES, ParameterBox
 from hedgezoo.datasets.heston_panels.quote_noise import NOISE_CASES, QuoteNoise
 from hedgezoo.datasets.market import check_draw_arguments, simulated_batches
-from hedgezoo.datasets.rows import by_row
+from hedgezoo.layers.draws import uniform_draws
 from hedgezoo.layers.heston.fourier_nodes import CONTOURS
 from hedgezoo.layers.heston.pricer import bates_call, heston_call
 from hedgezoo.layers.implied_volatility import implied_volatility
+from hedgezoo.layers.rows import by_row
 
 # price of an option out of the money, per unit of forward, below which its volatility is not used
 SMALLEST_PRICE = 1e-7

@@ -6,9 +6,9 @@ import numpy as np
 import tensorflow as tf
 
 from hedgezoo.datasets.checks import check_array, check_integer, check_one_of
-from hedgezoo.datasets.draws import normal_draws
 from hedgezoo.datasets.heston_panels.variance_schemes import SCHEMES
-from hedgezoo.datasets.sobol import MAX_DIMENSIONS, sobol_normals
+from hedgezoo.layers.draws import normal_draws
+from hedgezoo.layers.sobol import MAX_DIMENSIONS, sobol_normals
 
 # prices of all panels, paths and strikes of one block: 8 MiB an array in float64
 _BLOCK = 2**20

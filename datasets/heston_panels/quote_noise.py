@@ -5,7 +5,7 @@ import dataclasses
 import tensorflow as tf
 
 from hedgezoo.datasets.checks import check_not_negative, number_or_range
-from hedgezoo.datasets.draws import normal_draws, uniform_draws
+from hedgezoo.layers.draws import normal_draws, uniform_draws
 
 _BASIS_POINT = 1e-4
 # streams of random numbers, one for each part: a panel's masks are the same in every noise case

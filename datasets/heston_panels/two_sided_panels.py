@@ -34,24 +34,26 @@ class TwoSidedPanels(HestonPanels):
 
     def simulate(self, seed, panels, first_panel=0):
         inputs, targets = super().simulate(seed, panels, first_panel)
-        bid, ask = self.two_sided(targets["implied_volatility"], seed, first_panel)
+        bid, ask = two_sided(self.noise, targets["implied_volatility"], seed, first_panel)
         return inputs, {**targets, "bid": bid, "ask": ask}
 
-    def two_sided(self, exact, seed, first_panel=0):
-        """Fresh bid and ask quotes of the panels `first_panel ... first_panel + B - 1`.
 
-        Args:
-            exact: Exact implied volatilities `(B, m, n)`, 0 where there is none.
-            seed: Integer or scalar integer tensor, the seed of the panels.
-            first_panel: Global index of the first panel.
+def two_sided(noise, exact, seed, first_panel=0):
+    """Fresh bid and ask quotes of the panels `first_panel ... first_panel + B - 1`.
 
-        Returns:
-            Two tensors like `exact`.
-        """
-        quotes, spread = self.noise.quotes(exact, _another(seed), first_panel)
-        there = exact > 0.0
-        sides = (quotes - 0.5 * spread, quotes + 0.5 * spread)
-        return tuple(tf.where(there, side, tf.zeros_like(side)) for side in sides)
+    Args:
+        noise: A `QuoteNoise`.
+        exact: Exact implied volatilities `(B, m, n)`, 0 where there is none.
+        seed: Integer or scalar integer tensor, the seed of the panels.
+        first_panel: Global index of the first panel.
+
+    Returns:
+        Two tensors like `exact`.
+    """
+    quotes, spread = noise.quotes(exact, _another(seed), first_panel)
+    there = exact > 0.0
+    sides = (quotes - 0.5 * spread, quotes + 0.5 * spread)
+    return tuple(tf.where(there, side, tf.zeros_like(side)) for side in sides)
 
 
 def _another(seed):

@@ -10,7 +10,7 @@ import tensorflow as tf
 from scipy.stats import kstest, norm
 
 from hedgezoo.datasets import BlackScholesMarket, payoffs
-from hedgezoo.datasets.draws import DRAWS
+from hedgezoo.layers.draws import DRAWS
 from hedgezoo.layers.hedge_features import hedge_features
 
 PAIR = {

@@ -9,7 +9,7 @@ import tensorflow as tf
 from scipy.stats import kstest, norm
 
 from hedgezoo.datasets import BlackScholesMarket, ConditionalBlackScholesMarket, payoffs
-from hedgezoo.datasets.draws import DRAWS
+from hedgezoo.layers.draws import DRAWS
 
 BOX = {
     "volatility": (0.1, 0.4),

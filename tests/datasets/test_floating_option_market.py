@@ -8,8 +8,8 @@ import pytest
 import tensorflow as tf
 
 from hedgezoo.datasets import FloatingOptionMarket, payoffs
-from hedgezoo.datasets.draws import DRAWS
 from hedgezoo.layers.black_scholes import black_scholes_call
+from hedgezoo.layers.draws import DRAWS
 from hedgezoo.layers.trading_gains import trading_gains
 
 GRID = FloatingOptionMarket(

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from hedgezoo.datasets.draws import uniform_draws
 from hedgezoo.datasets.heston_panels import BOXES, PAPER_BOX, WIDE_BOX, ParameterBox
+from hedgezoo.layers.draws import uniform_draws
 
 LOW = (0.5, 0.02, 0.1, -0.9, 0.01)
 HIGH = (8.0, 0.5, 1.5, -0.1, 0.4)

@@ -8,7 +8,6 @@ import tensorflow as tf
 from scipy.stats import norm
 
 from hedgezoo.datasets import VARMarket, payoffs
-from hedgezoo.datasets.draws import DRAWS
 from hedgezoo.datasets.floating_options import (
     extend_wings,
     flat_mark,
@@ -17,6 +16,7 @@ from hedgezoo.datasets.floating_options import (
 )
 from hedgezoo.datasets.vector_autoregression import VARCoefficients
 from hedgezoo.layers import black_scholes_call, calls_to_dlv
+from hedgezoo.layers.draws import DRAWS
 from hedgezoo.layers.implied_volatility import implied_volatility
 from hedgezoo.layers.surfaces.interpolation import volatility_at
 

@@ -9,6 +9,7 @@ import pathlib
 import numpy as np
 
 from hedgezoo.experiments.real_surfaces_card import card_section
+from hedgezoo.market_calibration.calibrate_command import CHECK, MODELS
 
 __all__ = [
     "card_section",
@@ -22,12 +23,10 @@ __all__ = [
 ]
 
 NAME = "heston_real_markets"
-PRESETS = {"heston": "heston_calibrator_v1", "bates": "bates_calibrator_v1"}
 STARTS = 8
 CENTRAL_STRIKES = (0.7, 1.2)  # of a user's file, beside all of it
 # sum of squares in volatility points, and how far QuantLib's own tests let it be off
 QUANTLIB = {"heston": (177.2, 1.0), "bates": (36.6, 2.5)}
-_CHECK = "levenberg_marquardt"
 _WHOLE = ("DAX 2002-07-05", "EURO STOXX 50 2010-03-01")  # whose figures are on cards
 
 
@@ -86,13 +85,13 @@ def fits_of(panels, calibrators, starts=STARTS, console=None):
         for calibrator in calibrators:
             pair = {
                 NETWORK: fit_by_network(panel, calibrator),
-                _CHECK: fit_by_classical(panel, calibrator.model, starts=starts),
+                CHECK: fit_by_classical(panel, calibrator.model, starts=starts),
             }
             found[name][calibrator.model] = pair
             said(
                 console,
                 f"{name}, {calibrator.model}: {pair[NETWORK].rms_bp:.2f} bp, least squares "
-                f"{pair[_CHECK].rms_bp:.2f} bp",
+                f"{pair[CHECK].rms_bp:.2f} bp",
             )
     return found
 
@@ -117,7 +116,7 @@ def numbers(panels, fits, starts=STARTS):
         models = {}
         for model, pair in fits[name].items():
             models[model] = {method: fit.as_dict(panel) for method, fit in pair.items()}
-            models[model]["ratio"] = pair[NETWORK].rms_bp / pair[_CHECK].rms_bp
+            models[model]["ratio"] = pair[NETWORK].rms_bp / pair[CHECK].rms_bp
         rows.append(
             {
                 "name": name,
@@ -163,7 +162,7 @@ def quantlib_dax(model="heston"):
     strikes = chain.strikes / (chain.spot * np.exp(rates * years))
     published, tolerance = QUANTLIB[model]
     found = {"published": published, "tolerance": tolerance}
-    methods = [_CHECK]
+    methods = [CHECK]
     if importlib.util.find_spec("QuantLib"):
         methods.append("quantlib")
     for method in methods:
@@ -226,10 +225,10 @@ def run(output, quick=False, seed=0, console=None, files=()):
     starts = 2 if quick else STARTS
     with results_folder(output, experiment=NAME) as folder:
         panels = surfaces(files)
-        calibrators = [presets.load(name) for name in PRESETS.values()]
+        calibrators = [presets.load(name) for name in MODELS.values()]
         fits = fits_of(panels, calibrators, starts, console)
         results = numbers(panels, fits, starts)
-        results["quantlib_dax"] = {model: quantlib_dax(model) for model in PRESETS}
+        results["quantlib_dax"] = {model: quantlib_dax(model) for model in MODELS}
         draw(panels, fits, folder)
         write_numbers(folder, NAME, results)
     return results

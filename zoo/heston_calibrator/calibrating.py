@@ -4,7 +4,6 @@ import numpy as np
 import tensorflow as tf
 
 from hedgezoo.datasets.checks import check_integer
-from hedgezoo.heston_calibrator.normal_equations import inverse
 from hedgezoo.heston_calibrator.panel_quotes import panel_quotes, unresolved
 from hedgezoo.heston_calibrator.residuals import BASIS_POINT
 from hedgezoo.heston_calibrator.result import CalibrationResult
@@ -42,7 +41,7 @@ def calibrate(
         maturities: Years, `(m,)` or `(B, m)`.
         mask: True where there is a quote, `(m, n)` or `(B, m, n)`.
         spread: Bid-ask widths in volatility, as `mask`, or a number.
-        prior: Whether the network's proposal counts as a prior.
+        prior: Whether the box of the model counts as a prior.
         max_steps: Largest number of further steps for a panel that is not yet finished.
         batch_size: Panels calibrated at a time.
 
@@ -69,7 +68,7 @@ def calibrate_quotes(model, quotes, prior=True, max_steps=50, batch_size=1024):
     Args:
         model: A `HestonCalibrator`.
         quotes: A `PanelQuotes`.
-        prior: Whether the network's proposal counts as a prior.
+        prior: Whether the box of the model counts as a prior.
         max_steps: Largest number of further steps for a panel that is not yet finished.
         batch_size: Panels calibrated at a time.
 
@@ -110,11 +109,7 @@ def _graph(model, strike_rank, maturity_rank, prior, max_steps):
                 "spread": spread,
                 "mask": mask,
             }
-            outputs = dict(model.solve(inputs, prior=prior, max_steps=max_steps))
-            slopes = model.search.slopes(outputs["coordinates"][:, -1])
-            outputs["covariance"] = (
-                inverse(outputs["precision"]) * slopes[:, :, tf.newaxis] * slopes[:, tf.newaxis]
-            )
+            outputs = model.solve(inputs, prior=prior, max_steps=max_steps)
             # not the whole path: only what a result holds leaves the graph
             return {name: outputs[name] for name in _WANTED if name in outputs}
 

@@ -58,7 +58,7 @@ class HestonCalibrator(PanelTraining, PresetModel):
     Output shape:
         Dictionary of
 
-        - `parameters` `(B, p)`, `standard_error` `(B, p)`;
+        - `parameters` `(B, p)`, `standard_error` `(B, p)`, `covariance` `(B, p, p)`;
         - `coordinates` `(B, S+1, p)`: the search coordinates at the start and after each step;
         - `residuals` `(B, S+1, m, n)`: model minus quoted volatility at each of them, 0 where
           masked;
@@ -374,13 +374,15 @@ class HestonCalibrator(PanelTraining, PresetModel):
 
     def _outputs(self, path, residuals, precision, fitted, noise):
         last = path[:, -1]
-        variance = tf.nn.relu(tf.linalg.diag_part(inverse(precision)))
+        slopes = self.search.slopes(last)
+        covariance = inverse(precision) * slopes[:, :, tf.newaxis] * slopes[:, tf.newaxis]
         return {
             "parameters": self.search.to_parameters(last),
             "coordinates": path,
             "residuals": residuals,
             "precision": precision,
-            "standard_error": tf.sqrt(variance) * tf.abs(self.search.slopes(last)),
+            "covariance": covariance,
+            "standard_error": tf.sqrt(tf.nn.relu(tf.linalg.diag_part(covariance))),
             "implied_volatility": fitted,
             "noise": tf.sqrt(noise),
         }

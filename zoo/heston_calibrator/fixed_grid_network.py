@@ -17,8 +17,8 @@ _MARGIN = 1e-3  # share of its range by which a parameter stays away from either
 class FixedGridNetwork(keras.layers.Layer):
     """Base of networks from the quotes of a fixed grid to the five parameters of Heston's model.
 
-    A subclass implements `features(image, training)`: from the panel as an image `(B, m, n, 2)` to
-    the five raw outputs `(B, 5)`, and makes its weights in `build`. The channels of the image are
+    A subclass makes `stack`, the layers from the panel as an image `(B, m, n, 2)` to the five raw
+    outputs `(B, 5)`; one that is no stack has `build` and `features` of its own. The channels are
     the volatility, missing quotes interpolated (`fill_missing`), minus 0.45 and divided by 0.15;
     and 1 where a quote is present, 0 where it is not.
 
@@ -47,8 +47,14 @@ class FixedGridNetwork(keras.layers.Layer):
             units, activation, kernel_initializer=kernel, dtype=self.dtype_policy
         )
 
+    def build(self, input_shape=None):
+        make_weights(self.stack, (None, len(self.maturities), len(self.strikes), 2))
+
     def features(self, image, training):
-        raise NotImplementedError
+        """The raw outputs `(B, 5)`."""
+        for layer in self.stack:
+            image = layer(image)
+        return image
 
     def image(self, inputs):
         """The panel as the network sees it, `(B, m, n, 2)`."""

@@ -60,8 +60,9 @@ class Inferred:
 
 def judge(coordinates, quotes, u):
     """Residuals and precision at given coordinates, without any step: an `Inferred`."""
-    r, jacobian = _by_scheme(coordinates, u, quotes)
-    equations = NormalEquations.of(r, jacobian, quotes.weights())
+    weights = quotes.weights()
+    r, jacobian = _by_scheme(coordinates, u, quotes, weights)
+    equations = NormalEquations.of(r, jacobian, weights)
     noise = tf.maximum(
         tf.math.divide_no_nan(equations.squares, equations.count), NOISE_FLOOR["float64"] ** 2
     )
@@ -129,7 +130,7 @@ def infer(coordinates, quotes, u, prior, dampings, max_steps, rough_type="float3
         coarse = _coarse(coordinates, quotes, weights, last, noise, nodes)
         state = (*state, coarse)
         state = _finish(coordinates, quotes, state, prior, max_steps)
-        state = _start_again(coordinates, quotes, state, max_steps)[:-1]
+        state = _start_again(coordinates, quotes, weights, state, max_steps)[:-1]
     last, r, precision, noise, converged, count = state
     return _inferred(quotes, [*path, last], [*errors, r], precision, noise, converged, count)
 
@@ -154,11 +155,8 @@ def _finish(coordinates, quotes, state, prior, max_steps):
     more nodes.
     """
     ranks = quotes.strikes.shape.rank, quotes.maturities.shape.rank
-    precision = prior.precision
-    if precision is None:
-        precision = tf.zeros_like(state[2])
     steps = tf.convert_to_tensor(max_steps, tf.int32)
-    return _compiled(coordinates, ranks)(*state, prior.mean, precision, *quotes.tensors(), steps)
+    return _compiled(coordinates, ranks)(*state, *prior.tensors(), *quotes.tensors(), steps)
 
 
 @functools.lru_cache(maxsize=32)
@@ -201,13 +199,12 @@ def _coarse(coordinates, quotes, weights, u, noise, nodes):
     return error > _RESOLVED + _RESOLVED_SHARE * tf.sqrt(noise)
 
 
-def _start_again(coordinates, quotes, state, max_steps):
+def _start_again(coordinates, quotes, weights, state, max_steps):
     """Least squares from the heuristic start where the fit is implausibly bad."""
     known = tf.cast(quotes.mask, tf.float64)
     variance = tf.reduce_sum(known * tf.square(quotes.deviations()), axis=(-2, -1))
     variance = tf.math.divide_no_nan(variance, tf.reduce_sum(known, axis=(-2, -1)))
     limit = _IMPLAUSIBLE + _IMPLAUSIBLE_SHARE * tf.sqrt(variance)
-    weights = quotes.weights()
     failed = (_root_mean_square(weights, state[1]) > limit) | ~state[4]
 
     def again(rows):
@@ -247,9 +244,8 @@ def _fit(coordinates, quotes, start, prior, contour, nodes, max_steps):
     return u, r, precision, noise, done, count, coarse
 
 
-def _by_scheme(coordinates, u, quotes):
+def _by_scheme(coordinates, u, quotes, weights):
     """Residuals and Jacobian with as many nodes as each panel needs."""
-    weights = quotes.weights()
     shape = tf.shape(quotes.volatility)
     r = tf.zeros(shape, tf.float64)
     jacobian = tf.zeros(tf.concat([shape, [len(coordinates)]], 0), tf.float64)

@@ -38,17 +38,9 @@ def levenberg_marquardt(coordinates, quotes, u, prior, contour, nodes, max_steps
         have converged, and numbers of steps, int32, `(B,)`.
     """
     ranks = quotes.strikes.shape.rank, quotes.maturities.shape.rank
-    precision = prior.precision
-    if precision is None:
-        p = len(coordinates)
-        precision = tf.zeros([tf.shape(u)[0], p, p], u.dtype)
-    return _compiled(coordinates, contour, nodes, ranks)(
-        u,
-        prior.mean,
-        precision,
-        *quotes.tensors(),
-        tf.convert_to_tensor(max_steps, tf.int32),
-    )
+    steps = tf.convert_to_tensor(max_steps, tf.int32)
+    fit = _compiled(coordinates, contour, nodes, ranks)
+    return fit(u, *prior.tensors(), *quotes.tensors(), steps)
 
 
 @functools.lru_cache(maxsize=32)

@@ -6,7 +6,8 @@ import numpy as np
 import tensorflow as tf
 
 from hedgezoo.datasets.checks import check_integer
-from hedgezoo.datasets.heston_panels import HestonPanels, TwoSidedPanels
+from hedgezoo.datasets.heston_panels import HestonPanels
+from hedgezoo.datasets.heston_panels.two_sided_panels import two_sided
 from hedgezoo.heston_calibrator.recovery_metrics import estimate
 
 _CHUNK = 512  # panels priced at a time
@@ -151,7 +152,7 @@ def _shared_out(market, seed, panels):
 def _compare(model, market, seed, first, count):
     inputs, targets = market.simulate(seed, count, first)
     exact = targets["implied_volatility"]
-    sides = TwoSidedPanels.two_sided(market, exact, seed, first)
+    sides = two_sided(market.noise, exact, seed, first)
     result = model.calibrate(
         *(inputs[name] for name in ("implied_volatility", "strikes", "maturities")),
         inputs["mask"],

@@ -45,10 +45,16 @@ class Prior:
 
     def around(self, u):
         """Precision `(B, p, p)` of the Gaussian that replaces it for a step from u."""
-        if self.precision is None:
-            return tf.zeros([tf.shape(u)[0], u.shape[-1], u.shape[-1]], u.dtype)
+        precision = self.tensors()[1]
         factor = (_DEGREES + u.shape[-1]) / (_DEGREES + tf.stop_gradient(self.distance(u)))
-        return factor[:, tf.newaxis, tf.newaxis] * self.precision
+        return factor[:, tf.newaxis, tf.newaxis] * precision
+
+    def tensors(self):
+        """Mean `(B, p)` and precision `(B, p, p)`; without a belief the precision is zero."""
+        if self.precision is not None:
+            return self.mean, self.precision
+        p = self.mean.shape[-1]
+        return self.mean, tf.zeros([tf.shape(self.mean)[0], p, p], self.mean.dtype)
 
     def rows(self, index):
         """Those of some of the panels."""

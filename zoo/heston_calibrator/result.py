@@ -91,11 +91,8 @@ class CalibrationResult:
         rows = quotes.mask[panel].any(axis=1)
         errors = self.implied_volatility[panel] - quotes.implied_volatility[panel]
         compared = quotes.used[panel] & np.isfinite(errors)
-        counts = compared.sum(axis=1)
-        squares = np.where(compared, errors, 0.0) ** 2
-        mean = np.full(counts.shape, np.nan)
-        np.divide(squares.sum(axis=1), counts, out=mean, where=counts > 0)
-        return quotes.maturity_panels[panel][rows], counts[rows], 1e4 * np.sqrt(mean)[rows]
+        counts, rms_bp = errors_by_row(errors, compared)
+        return quotes.maturity_panels[panel][rows], counts[rows], rms_bp[rows]
 
     def interval(self, level=0.95):
         """Confidence intervals of the parameters.
@@ -136,8 +133,7 @@ class CalibrationResult:
         Raises:
             ValueError: As `hedgezoo.layers.heston_call`.
         """
-        priced = price(self.parameters, strikes, maturities)
-        return {name: values.numpy() for name, values in priced.items()}
+        return _priced(self.parameters, strikes, maturities)
 
     def quantile_surface(self, level, strikes, maturities):
         """The surface that a share `level` of bid and ask quotes lies below, in float64.
@@ -161,10 +157,7 @@ class CalibrationResult:
                 f"`level` must be one of {self.levels}, the levels of the model's quantile head. "
                 f"Received: level={level!r}"
             )
-        from hedgezoo.heston_calibrator.pricing import price
-
-        priced = price(self.quantiles[:, self.levels.index(level)], strikes, maturities)
-        return {name: values.numpy() for name, values in priced.items()}
+        return _priced(self.quantiles[:, self.levels.index(level)], strikes, maturities)
 
     def arbitrage(self, panel=None, tolerance=1e-8):
         """Static arbitrage in the quotes, which no model of this kind can fit.
@@ -200,6 +193,27 @@ class CalibrationResult:
         if len(self) > _SHOWN:
             lines.append(f"  ... and {len(self) - _SHOWN} more")
         return "\n".join(lines)
+
+
+def errors_by_row(errors, compared):
+    """How many errors of each maturity there are, and how large.
+
+    Args:
+        errors: In volatility, `(m, n)`.
+        compared: Which of them count, booleans `(m, n)`.
+
+    Returns:
+        Their numbers `(m,)`, and root mean squares in basis points `(m,)`, NaN where there is none.
+    """
+    counts = compared.sum(axis=1)
+    squares = np.where(compared, errors, 0.0) ** 2
+    mean = np.full(counts.shape, np.nan)
+    np.divide(squares.sum(axis=1), counts, out=mean, where=counts > 0)
+    return counts, 1e4 * np.sqrt(mean)
+
+
+def _priced(parameters, strikes, maturities):
+    return {name: x.numpy() for name, x in price(parameters, strikes, maturities).items()}
 
 
 def _number(value):

@@ -2,11 +2,7 @@
 
 import keras
 
-from hedgezoo.heston_calibrator.fixed_grid_network import (
-    PAPER_RANGES,
-    FixedGridNetwork,
-    make_weights,
-)
+from hedgezoo.heston_calibrator.fixed_grid_network import PAPER_RANGES, FixedGridNetwork
 
 
 @keras.saving.register_keras_serializable(package="hedgezoo")
@@ -59,14 +55,6 @@ class ShallowNetwork(FixedGridNetwork):
             *(self.dense(count, "relu", number) for number, count in enumerate(self.units)),
             self.dense(5, None, len(self.units)),
         ]
-
-    def build(self, input_shape=None):
-        make_weights(self.stack, (None, len(self.maturities), len(self.strikes), 2))
-
-    def features(self, image, training):
-        for layer in self.stack:
-            image = layer(image)
-        return image
 
     def get_config(self):
         return {**super().get_config(), "units": list(self.units)}

@@ -3,11 +3,7 @@
 import keras
 
 from hedgezoo.heston_calibrator.encoder_blocks import initial_kernel
-from hedgezoo.heston_calibrator.fixed_grid_network import (
-    PAPER_RANGES,
-    FixedGridNetwork,
-    make_weights,
-)
+from hedgezoo.heston_calibrator.fixed_grid_network import PAPER_RANGES, FixedGridNetwork
 
 
 @keras.saving.register_keras_serializable(package="hedgezoo")
@@ -69,14 +65,6 @@ class TwoLayerCNN(FixedGridNetwork):
             keras.layers.Flatten(dtype=self.dtype_policy),
             self.dense(5, None, 2),
         ]
-
-    def build(self, input_shape=None):
-        make_weights(self.stack, (None, len(self.maturities), len(self.strikes), 2))
-
-    def features(self, image, training):
-        for layer in self.stack:
-            image = layer(image)
-        return image
 
     def get_config(self):
         return {**super().get_config(), "channels": list(self.channels)}

@@ -5,6 +5,7 @@ import itertools
 import numpy as np
 
 from hedgezoo.market_calibration.model_fit import NETWORK
+from hedgezoo.market_calibration.quote_panel import in_words
 from hedgezoo.tables import decimals_for
 
 LABELS = {
@@ -58,7 +59,7 @@ def _heading(panel):
     forwards = f" (forwards {panel.forwards_from})" if known else ""
     return (
         f"{panel.source}: {len(panel)} quotes{day} (column {column}) at {len(years)} {maturity}, "
-        f"{_years(years[0])} to {_years(years[-1])}, strikes {strikes.min():.2f} to "
+        f"{in_words(years[0])} to {in_words(years[-1])}, strikes {strikes.min():.2f} to "
         f"{strikes.max():.2f} times the forward{forwards}"
     )
 
@@ -107,7 +108,7 @@ def _by_maturity(panel, fits):
         table.add_column(LABELS[fit.method], no_wrap=True, justify="right")
     errors = [fit.by_maturity(panel) for fit in fits]
     for j, years in enumerate(panel.maturities):
-        cells = [_years(years)]
+        cells = [in_words(years)]
         if with_forwards:
             cells.append(f"{panel.forwards[j]:.6g}")
         cells.append(str(panel.mask[j].sum()))
@@ -151,14 +152,14 @@ def _print_some(console, title, lines):
 
 
 def _dropped(quote):
-    where = f"strike {quote.strike:.6g}, {_years(quote.maturity)}"
+    where = f"strike {quote.strike:.6g}, {in_words(quote.maturity)}"
     return f"line {quote.line} ({where}): {quote.reason}"
 
 
 def _violation(found):
-    against = "" if found.later is None else f" against {_years(found.later)}"
+    against = "" if found.later is None else f" against {in_words(found.later)}"
     return (
-        f"{found.kind} at {_years(found.maturity)}{against}, strike {found.strike:.4g} times the "
+        f"{found.kind} at {in_words(found.maturity)}{against}, strike {found.strike:.4g} times the "
         f"forward: {1e4 * found.size:.3g} bp of the forward"
     )
 
@@ -168,10 +169,6 @@ def _with_error(value, error):
         return f"{value:.4g}"
     decimals = decimals_for(error) + 1
     return f"{value:.{decimals}f} ± {error:.{decimals}f}"
-
-
-def _years(years):
-    return f"{365 * years:.0f} days" if years < 0.25 else f"{years:.2f} years"
 
 
 def _seconds(seconds):

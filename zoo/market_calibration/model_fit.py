@@ -24,8 +24,8 @@ class Fit:
         max_bp: Largest such error.
         seconds: Elapsed time.
         converged: Whether the method found a minimum.
-        outside_box: Whether the parameters lie outside the box the network was trained on; None
-            of other methods.
+        outside_box: Whether the parameters lie outside the box of the model, which is its prior;
+            None of other methods.
     """
 
     method: str
@@ -48,13 +48,10 @@ class Fit:
 
     def by_maturity(self, panel):
         """Root mean square error at each maturity of a `QuotePanel`, basis points, `(m,)`."""
-        errors = np.where(panel.mask, self.implied_volatility - panel.implied_volatility, np.nan)
-        compared = np.isfinite(errors)
-        counts = compared.sum(axis=1)
-        squares = np.where(compared, errors, 0.0) ** 2
-        mean = np.full(len(counts), np.nan)
-        np.divide(squares.sum(axis=1), counts, out=mean, where=counts > 0)
-        return _BASIS_POINTS * np.sqrt(mean)
+        from hedgezoo.heston_calibrator.result import errors_by_row
+
+        errors = self.implied_volatility - panel.implied_volatility
+        return errors_by_row(errors, panel.mask & np.isfinite(errors))[1]
 
     def as_dict(self, panel):
         """Numbers of the fit to a `QuotePanel`, by name; None for NaN, as JSON has it."""

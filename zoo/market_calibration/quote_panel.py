@@ -72,6 +72,17 @@ class QuotePanel:
         )
 
 
+def in_words(years):
+    """A maturity for readers.
+
+    Example:
+
+    >>> in_words(0.1), in_words(1.5)
+    ('36 days', '1.50 years')
+    """
+    return f"{365 * years:.0f} days" if years < 0.25 else f"{years:.2f} years"
+
+
 def arrange(
     source, maturities, moneyness, volatility, forwards, lines, spread=None, date=None, **facts
 ):

@@ -3,6 +3,7 @@
 import numpy as np
 
 from hedgezoo.figures import panels, styled
+from hedgezoo.market_calibration.quote_panel import in_words
 
 _MOST_COLUMNS = 4
 _FINE = 61  # points of a curve
@@ -57,7 +58,7 @@ def smiles(panel, fits):
                 linestyle=_LINES[number % len(_LINES)],
                 label=label,
             )
-        axis.set_title(_years(panel.maturities[j]))
+        axis.set_title(in_words(panel.maturities[j]))
         if j % columns == 0:
             axis.set_ylabel("volatility, %")
         if j + columns >= m:
@@ -91,7 +92,7 @@ def errors_by_maturity(maturities, errors):
         offset = (number - 0.5 * (len(errors) - 1)) * width
         colour = _COLOURS[number % len(_COLOURS)]
         axis.bar(places + offset, values, 0.92 * width, color=colour, label=label)
-    axis.set_xticks(places, [_years(years) for years in maturities])
+    axis.set_xticks(places, [in_words(years) for years in maturities])
     axis.tick_params(axis="x", length=0, labelrotation=30 if len(maturities) > 8 else 0)
     axis.set_ylabel("error, bp")
     axis.set_xlabel("maturity")
@@ -116,7 +117,3 @@ def _quotes(axis, panel, j):
         capsize=1.5,
         label="bid and ask",
     )
-
-
-def _years(years):
-    return f"{365 * years:.0f} days" if years < 0.25 else f"{years:.2f} years"

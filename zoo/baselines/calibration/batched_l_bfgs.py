@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from hedgezoo.baselines.calibration.models import MODELS
 from hedgezoo.baselines.calibration.panel_errors import PanelErrors
+from hedgezoo.baselines.calibration.solvers import FIRST_NODES, MOST_NODES, RESOLVED
 
 # L-BFGS starts afresh after so many iterations, in coordinates that suit the place it has reached
 _ITERATIONS, _LINE_SEARCH = 10, 8
@@ -17,8 +18,6 @@ _DAMPING, _LEAST_DAMPING, _MOST_DAMPING = 1.0, 1e-3, 1e6
 _NOTHING = 1e-10
 # of a function that is not to be copied into every line search that uses it
 _APART = {"_noinline": True}
-_FIRST_NODES, MOST_NODES = 64, 1024
-_RESOLVED = 1e-5  # basis points by which twice the nodes may move a volatility
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,9 +57,9 @@ def minimise(model, start, problem, tolerance, max_evaluations):
     """
     free = np.array(start, np.float64)
     total = len(free)
-    nodes, converged = np.full(total, _FIRST_NODES), np.zeros(total, bool)
+    nodes, converged = np.full(total, FIRST_NODES), np.zeros(total, bool)
     evaluations, rows = np.zeros(total, int), np.arange(total)
-    count = _FIRST_NODES
+    count = FIRST_NODES
     while True:
         part = rows_of(problem, rows)
         found = _minimise(model, count, free[rows], part, tolerance, max_evaluations)
@@ -70,7 +69,7 @@ def minimise(model, start, problem, tolerance, max_evaluations):
         if count == MOST_NODES:
             break
         few, many = (_errors(model, n, free[rows], part) for n in (count, 2 * count))
-        rows = rows[np.abs(many - few).max(axis=(1, 2)) > _RESOLVED]
+        rows = rows[np.abs(many - few).max(axis=(1, 2)) > RESOLVED]
         if not len(rows):
             break
         count *= 2

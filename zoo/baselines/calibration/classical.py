@@ -28,8 +28,6 @@ PACKAGES = {
     "quantlib": ("QuantLib",),
 }
 _MOST_EVALUATIONS = {"l_bfgs_b": 2000, "batched_l_bfgs": 2000, "cma_es": 20_000}
-_MOST_NODES = 1024
-_RESOLVED = 1e-5  # basis points by which twice the nodes may move a volatility
 
 
 def calibrate(
@@ -169,18 +167,18 @@ def _refined(solve, errors, free, limits):
     Returns:
         Sum of squares, nodes, coordinates, whether it converged, and why the solver stopped.
     """
-    nodes = 64
+    nodes = solvers.FIRST_NODES
     while True:
         errors.use_nodes(nodes)
-        if solve is not quantlib or nodes == 64:  # it has quadratures of its own
+        if solve is not quantlib or nodes == solvers.FIRST_NODES:  # it has quadratures of its own
             free, converged, message = solve(errors, free, limits)
         before = errors.at(free, jacobian=False).errors
-        if nodes == _MOST_NODES:
+        if nodes == solvers.MOST_NODES:
             message += f"; prices may need more than {nodes} nodes"
             break
         errors.use_nodes(2 * nodes)
         after = errors.at(free, jacobian=False).errors
-        if np.abs(after - before).max() <= _RESOLVED:
+        if np.abs(after - before).max() <= solvers.RESOLVED:
             errors.use_nodes(nodes)
             break
         nodes *= 2

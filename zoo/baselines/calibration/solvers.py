@@ -9,6 +9,9 @@ import importlib
 
 import numpy as np
 
+# of the price integral: where a calibration starts, and where it gives up refining
+FIRST_NODES, MOST_NODES = 64, 1024
+RESOLVED = 1e-5  # basis points by which twice the nodes may move a volatility
 # radius of the first trust region, relative to the scaled start: with MINPACK's default of 100 one
 # panel in a hundred is thrown to ξ = 0, where ρ means nothing, and stays there
 _FIRST_STEP = 0.1

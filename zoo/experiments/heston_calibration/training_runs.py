@@ -6,9 +6,9 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from hedgezoo.datasets.draws import uniform_draws
 from hedgezoo.datasets.heston_panels import PAPER_GRID, HestonPanels
 from hedgezoo.experiments.heston_calibration.accuracy import BASIS_POINTS, HeldOut, volatilities
+from hedgezoo.layers.draws import uniform_draws
 
 NOISE = "plus_minus_15_bp"  # of the panels that networks are trained and looked at on
 TRAINING_SEED, VALIDATION_SEED = 1, 2
