@@ -2,6 +2,7 @@
 
 from hedgezoo.calibrator_recipe import NOISES, CalibratorRecipe
 from hedgezoo.datasets.heston_panels import PAPER_GRID, HestonPanels, MixedPanels
+from hedgezoo.experiments import heston_calibration_paper
 from hedgezoo.heston_calibrator import HestonCalibrator
 from hedgezoo.heston_calibrator.price_loss import PriceLoss
 
@@ -36,6 +37,7 @@ RECIPE = CalibratorRecipe(
     steps=6500,
     learning_rate=1e-3,
     weight_decay=1e-4,
+    report=heston_calibration_paper.report,
     limits=(
         "The paper's system, for comparison: heston_calibrator_v1 is better in every respect but "
         "the time of a single pass.",
