@@ -38,10 +38,11 @@ def check_integer(name, value, minimum=0):
 
 
 def check_one_of(name, value, known):
-    """One of a few names; the closest ones are offered if it is not."""
+    """One of a few names, or None among them; the closest ones are offered if it is not."""
     if value in known:
         return
-    close = difflib.get_close_matches(str(value), known, n=3, cutoff=0.5)
+    names = [name for name in known if isinstance(name, str)]
+    close = difflib.get_close_matches(str(value), names, n=3, cutoff=0.5)
     hint = f" Did you mean {' or '.join(map(repr, close))}?" if close else ""
     raise ValueError(f"`{name}` must be one of {tuple(known)}. Received: {name}={value!r}.{hint}")
 

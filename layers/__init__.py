@@ -52,6 +52,10 @@ from hedgezoo.layers.implied_volatility import (
     ImpliedVolatility,
     implied_volatility,
 )
+from hedgezoo.layers.local_volatility.cev import cev_call, cev_local_volatility
+from hedgezoo.layers.local_volatility.dupire import dupire_calls, dupire_quotes
+from hedgezoo.layers.local_volatility.dupire_grid import DupireGrid
+from hedgezoo.layers.local_volatility.markovian_projection import heston_local_volatility
 from hedgezoo.layers.lookback_option import (
     lookback_delta,
     lookback_gamma,
@@ -98,6 +102,7 @@ __all__ = [
     "BlackScholesDelta",
     "ClampBandHedge",
     "DiscreteLocalVolatility",
+    "DupireGrid",
     "HedgeFeatures",
     "HestonPricer",
     "ImpliedVolatility",
@@ -124,12 +129,16 @@ __all__ = [
     "call_prices_at",
     "calls_to_dlv",
     "calls_to_puts",
+    "cev_call",
+    "cev_local_volatility",
     "chunked_mean",
     "clamp_band",
     "clamp_band_step",
     "correlate",
     "dlv_to_calls",
     "dlv_to_density",
+    "dupire_calls",
+    "dupire_quotes",
     "durrleman",
     "european_delta",
     "european_gamma",
@@ -143,6 +152,7 @@ __all__ = [
     "hedge_features_step",
     "heston_call",
     "heston_call_and_jacobian",
+    "heston_local_volatility",
     "implied_volatility",
     "interpolate_maturities",
     "log_moneyness_delta",

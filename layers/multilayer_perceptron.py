@@ -118,6 +118,12 @@ class MultilayerPerceptron(keras.layers.Layer):
             rows, those of half as many.
         **kwargs: Of `keras.layers.Layer`.
 
+    Call arguments:
+        inputs: Tensor `(..., F)`.
+        unit_scales: Optional sequence of one tensor `(U,)` per hidden layer that multiplies its
+            activations, the same for all rows: dropout of whole units, where the result must stay
+            a function of the row.
+
     Input shape:
         `(..., F)`.
 
@@ -207,10 +213,17 @@ class MultilayerPerceptron(keras.layers.Layer):
     def _initial_output_bias(self, shape, dtype=None):
         return keras.ops.broadcast_to(keras.ops.cast(self.output_bias, dtype), shape)
 
-    def call(self, inputs):
+    def call(self, inputs, unit_scales=None):
         inputs = tf.convert_to_tensor(inputs)
         shape = inputs.shape
         kernels = [tf.convert_to_tensor(kernel) for kernel in self.kernels]
+        if unit_scales is not None:
+            # what leaves a unit meets its row of the next kernel alone
+            scaled = [
+                tf.cast(scale, kernel.dtype)[:, tf.newaxis] * kernel
+                for scale, kernel in zip(unit_scales, kernels[1:], strict=True)
+            ]
+            kernels = [kernels[0], *scaled]
         biases = [tf.convert_to_tensor(bias) for bias in self.biases]
         rows = tf.reshape(inputs, (-1, shape[-1]))
         outputs = self._map_rows(rows, kernels, biases)

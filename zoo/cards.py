@@ -9,6 +9,7 @@ from hedgezoo.families import family_of, grouped
 # who renders what a recipe's `report` has put into `metadata.json`, under "experiments"
 SECTIONS = {
     "optimality_gap": "hedgezoo.optimality_gap",
+    "neural_sde_truth": "hedgezoo.neural_sde.structure_card",
     **{name: experiment.module for name, experiment in EXPERIMENTS.items()},
 }
 

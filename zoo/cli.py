@@ -190,7 +190,7 @@ def calibrate(
         pathlib.Path, typer.Argument(metavar="QUOTES.CSV", help="Option quotes, one per line.")
     ],
     model: Annotated[
-        str, typer.Option(help="heston, bates, or the name or folder of a preset.")
+        str, typer.Option(help="heston, bates, neural-sde, or the name or folder of a preset.")
     ] = "heston",
     method: Annotated[
         str, typer.Option(help="network, or a classical one: levenberg_marquardt, quantlib, ...")
@@ -213,18 +213,34 @@ def calibrate(
         pathlib.Path | None, typer.Option(help="Write a picture of the smiles to FILE.png.")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    steps: Annotated[
+        int | None, typer.Option(help="Training steps of a neural SDE. Default: 600.")
+    ] = None,
+    seed: Annotated[int | None, typer.Option(help="Of a neural SDE. Default: 0.")] = None,
+    held_out: Annotated[
+        float | None,
+        typer.Option(help="Share of the quotes that a neural SDE must predict. Default: 0.2."),
+    ] = None,
+    save_to: Annotated[
+        pathlib.Path | None, typer.Option(help="Store the neural SDE as a preset in this folder.")
+    ] = None,
 ):
-    """Fit a Heston or Bates model to the option quotes in a CSV file."""
+    """Fit a Heston or Bates model, or a neural SDE, to the option quotes in a CSV file."""
     from hedgezoo.market_calibration import calibrate_command, calibration_tables, quote_terms
 
     terms = {"forward": forward, "spot": spot, "rate": rate, "dividend": dividend}
-    planned = calibrate_command.plan(model, method)
+    training = {"steps": steps, "seed": seed, "held_out": held_out}
+    planned = calibrate_command.plan(model, method, **training)
     if output is not None:
         calibrate_command.require_output(output)
+    if save_to is not None:
+        calibrate_command.require_new_folder(planned, save_to)
     checked = quote_terms.check_quotes(quotes, **terms, date=date, percent=percent)
-    with _working(f"calibrating to {quotes}"):
+    shows_progress = planned.training is not None and not as_json  # itself
+    with contextlib.nullcontext() if shows_progress else _working(f"calibrating to {quotes}"):
         _load_tensorflow()
-        report = calibrate_command.calibrate_quotes(checked, planned, check)
+        verbose = "auto" if shows_progress else 0
+        report = calibrate_command.calibrate_quotes(checked, planned, check, verbose)
     if as_json:
         typer.echo(calibrate_command.json_report(report))
     else:
@@ -235,6 +251,9 @@ def calibrate(
     if plot is not None:
         calibrate_command.draw_report(report, plot)
         typer.echo(f"Wrote {plot}", err=as_json)
+    if save_to is not None:
+        calibrate_command.save_model(report, save_to)
+        typer.echo(f"Wrote {save_to}", err=as_json)
 
 
 @app.command()

@@ -2,7 +2,6 @@
 
 import abc
 import dataclasses
-import time
 from collections.abc import Callable
 
 import keras
@@ -10,6 +9,7 @@ import tensorflow as tf
 
 from hedgezoo import training
 from hedgezoo.recipe import Recipe
+from hedgezoo.training.stopwatch import Stopwatch
 
 EPOCHS = 50  # points of the learning curve
 FINAL_RATE = 0.01  # last learning rate relative to the first
@@ -63,6 +63,10 @@ class GradientRecipe(Recipe, abc.ABC):
         """Further Keras callbacks of the training of a compiled model; here none."""
         return []
 
+    def training_data(self, model):
+        """What the model is trained on, as `training.fit` takes it; here `train_market`."""
+        return self.train_market
+
     def prepare(self, model):
         """What is done to the built and compiled model before the first step; here nothing."""
 
@@ -77,10 +81,10 @@ class GradientRecipe(Recipe, abc.ABC):
             model.compile(self.optimizer(), loss=self.loss())
             self.prepare(model)
         per_epoch = -(-self.steps // self.epochs)
-        stopwatch = _Stopwatch()
+        stopwatch = Stopwatch()
         history = training.fit(
             model,
-            self.train_market,
+            self.training_data(model),
             strategy=strategy,
             epochs=-(-self.steps // per_epoch),
             steps_per_epoch=per_epoch,
@@ -107,23 +111,3 @@ class GradientRecipe(Recipe, abc.ABC):
             "learning_rate": self.learning_rate,
             "seed": self.seed,
         }
-
-
-class _Stopwatch(keras.callbacks.Callback):
-    """Time spent on a run, the parts before an interruption included."""
-
-    def __init__(self):
-        super().__init__()
-        self.before = {"cpu_seconds": 0.0, "wall_seconds": 0.0}
-        self.start = self._now()
-
-    @staticmethod
-    def _now():
-        return {"cpu_seconds": time.process_time(), "wall_seconds": time.perf_counter()}
-
-    def get_state(self):
-        now = self._now()
-        return {name: self.before[name] + now[name] - self.start[name] for name in now}
-
-    def set_state(self, state):
-        self.before, self.start = dict(state), self._now()

@@ -25,12 +25,17 @@ CLASSES = {
     "RiskNeutralMeasure": "hedgezoo.risk_neutral_measure",
     "VectorAutoregression": "hedgezoo.vector_autoregression",
     "HestonCalibrator": "hedgezoo.heston_calibrator",
+    "NeuralSDE": "hedgezoo.neural_sde",
+    "JointNeuralSDEHedge": "hedgezoo.neural_sde.joint",
 }
 MARKETS = {
     "BlackScholesMarket": "hedgezoo.datasets",
     "ConditionalBlackScholesMarket": "hedgezoo.datasets",
     "FloatingOptionMarket": "hedgezoo.datasets",
     "HestonPanels": "hedgezoo.datasets",
+    "DailyHistory": "hedgezoo.datasets",
+    "HestonSurfaces": "hedgezoo.datasets",
+    "SurfaceQuotes": "hedgezoo.datasets",
     "VARMarket": "hedgezoo.datasets",
 }
 

@@ -8,6 +8,7 @@ those of a circular block bootstrap, because a history of volatility has few ind
 import numpy as np
 import tensorflow as tf
 
+from hedgezoo.bootstrap import block_bootstrap, quantile_with_error
 from hedgezoo.datasets.checks import check_array
 from hedgezoo.datasets.var_market import VARMarket
 from hedgezoo.layers.implied_volatility import implied_volatility
@@ -16,8 +17,6 @@ from hedgezoo.layers.surfaces.discrete_local_volatility import dlv_to_calls, dlv
 LEVELS = (0.05, 0.5, 0.95)
 LAGS = (1, 5, 20)
 WHITENESS_LAGS = 20
-_BLOCK = 60  # days
-_RESAMPLES = 200
 _CHUNK = 2**13  # paths at a time: bounds memory whatever `paths` is
 
 
@@ -284,21 +283,12 @@ def _correlation(pair):
 
 
 def _quantile(values, level):
-    """A quantile of independent values; its error from the order statistics around it."""
-    reach = np.sqrt(level * (1.0 - level) / len(values))
-    low, value, high = np.quantile(values, np.clip([level - reach, level, level + reach], 0, 1))
-    return _estimate(value, (high - low) / 2.0)
+    return _estimate(*quantile_with_error(values, level))
 
 
 def _resampled(values, statistic, seed):
     """A statistic of a stationary series `(..., N)`, its error by circular block bootstrap."""
-    count = values.shape[-1]
-    block = min(_BLOCK, count)
-    generator = np.random.default_rng(seed)
-    starts = generator.integers(count, size=(_RESAMPLES, -(-count // block), 1))
-    rows = ((starts + np.arange(block)) % count).reshape(_RESAMPLES, -1)[:, :count]
-    copies = statistic(values[..., rows])
-    return _estimate(statistic(values), copies.std(ddof=1))
+    return _estimate(statistic(values), block_bootstrap(values, statistic, seed))
 
 
 def _exact(value):

@@ -5,6 +5,7 @@ the polynomials of its cell; the way back is then a handful of operations per st
 that fit the cache, and its memory is a few numbers per path and step.
 """
 
+import numpy as np
 import tensorflow as tf
 
 
@@ -12,6 +13,8 @@ def interpolated_path(
     initial, increments, gaps, low, rate, sigma, mu, log, milstein, saved, block=None
 ):
     """Saved states of x_{i+1} = x_i + μ h + σ dW - [log] σ² h / 2 + [Milstein] σ σ' (dW² - h) / 2.
+
+    With both, less `martingale_correction`.
 
     Args:
         initial: Initial states. Shape `(B,)`.
@@ -32,16 +35,21 @@ def interpolated_path(
     """
     dtype, steps = increments.dtype, increments.shape[0]
     cells, terms = sigma.shape[2:]
-    gaps, low, rate = (tf.constant(x, dtype) for x in (gaps, low, rate))
-    shift = 1.0 - low * rate  # the cell before the first grid point is number 0
+    # the cell before the first grid point is number 0
+    scalars = tf.constant(np.stack([gaps, rate, 1.0 - low * rate], axis=1), dtype)
     offset = None if block is None else tf.range(tf.shape(increments)[1]) // block * cells
-    names = ["state", "cell", "inner", "value", "slope", "by_value"]
-    names += ["by_slope"] * milstein + ["curvature"] * (milstein and terms > 2)
-    names += ["mu_slope"] * (mu is not None)
+    names = ["state", "cell", "inner", "by_value", "by_state"] + ["by_slope"] * milstein
 
-    def locate(index, state):
+    def polynomials(table, cell):
+        """Coefficients of σ, and of μ if there is one, at each path."""
+        # gather_nd and not gather, which takes half as long again for a handful of numbers
+        columns = tf.gather_nd(table, cell[..., tf.newaxis], batch_dims=table.shape.rank - 2)
+        columns = tf.unstack(columns, axis=-1)
+        return columns[:terms], columns[terms:]
+
+    def locate(state, rate, shift):
         """The cell of each state, and how far in it lies: 0 to 1 but in the flat outer cells."""
-        place = state * rate[index] + shift[index]
+        place = state * rate + shift
         # a state that is far away, or not a number, must not become an index
         cell = tf.raw_ops.ClipByValue(
             t=tf.cast(place, tf.int32), clip_value_min=0, clip_value_max=cells - 1
@@ -49,51 +57,53 @@ def interpolated_path(
         inner = place - tf.cast(cell, dtype)
         return cell if offset is None else cell + offset, inner
 
-    def step(index, state, dw, sigma, mu=None):
+    def step(index, state, dw, table):
         """The next state, and how it depends on the one before and on the tables."""
-        cell, inner = locate(index, state)
-        polynomial = tf.unstack(tf.gather(sigma, cell), axis=-1)
-        value, slope = _value(polynomial, inner), _slope(polynomial, inner)
-        kept = {"cell": cell, "inner": inner, "value": value, "slope": slope}
+        gap, rate, shift = tf.unstack(scalars[index])
+        cell, inner = locate(state, rate, shift)
+        sigma, mu = polynomials(table, cell)
+        value, slope = _value(sigma, inner), _slope(sigma, inner)
+        kept = {"cell": cell, "inner": inner}
         per_value = by_value = dw  # the change is per_value * value, and by_value its derivative
         if log:
-            loss = (0.5 * gaps[index]) * value
+            loss = (0.5 * gap) * value
             per_value = dw - loss
             by_value = per_value - loss
         if milstein:
-            square = (0.5 * rate[index]) * (tf.square(dw) - gaps[index])
+            square = (0.5 * rate) * (tf.square(dw) - gap)
             gain = square * slope
             per_value += gain
             by_value += gain
             kept["by_slope"] = square * value
-            if terms > 2:
-                kept["curvature"] = _curvature(polynomial, inner)
+        if log and milstein:
+            # E[S] = F: see `martingale_correction`, with b = steep * value
+            steep, scale = (0.5 * rate) * slope, tf.square(gap) * value
+            per_value -= scale * steep * (steep + value)
+            by_value -= scale * steep * (2.0 * steep + 3.0 * value)
+            kept["by_slope"] -= (0.5 * rate) * scale * value * (2.0 * steep + value)
+        by_inner = by_value * slope
+        if milstein and terms > 2:
+            by_inner += kept["by_slope"] * _curvature(sigma, inner)
         after = state + per_value * value
-        if mu is not None:
-            polynomial = tf.unstack(tf.gather(mu, cell), axis=-1)
-            after += gaps[index] * _value(polynomial, inner)
-            kept["mu_slope"] = _slope(polynomial, inner)
-        return {"state": after, "by_value": by_value, **kept}
+        if mu:
+            after += gap * _value(mu, inner)
+            by_inner += gap * _slope(mu, inner)
+        return {"state": after, "by_value": by_value, "by_state": rate * by_inner, **kept}
 
-    def step_back(index, after, kept, tables):
-        """From the cotangents of the states after a step to those before, and of the tables."""
-        by_value = after * kept["by_value"]
+    def step_back(index, after, kept, table):
+        """From the cotangents of the states after a step to those of its change, and the table."""
+        cell, inner, count = kept["cell"], kept["inner"], tf.shape(table)[1]
         by_slope = after * kept["by_slope"] if milstein else None
-        by_place = by_value * kept["slope"]
-        if "curvature" in kept:
-            by_place += by_slope * kept["curvature"]
-        sums = [_sums(by_value, by_slope, kept, tables[0])]
-        if len(tables) > 1:
-            by_mu = gaps[index] * after
-            by_place += by_mu * kept["mu_slope"]
-            sums.append(_sums(by_mu, None, kept, tables[1]))
-        return after + rate[index] * by_place, *sums
+        sums = _sums(after * kept["by_value"], by_slope, cell, inner, count, terms)
+        if table.shape[2] > terms:
+            sums += _sums(scalars[index, 0] * after, None, cell, inner, count, terms)
+        return after * kept["by_state"], tf.stack(sums, axis=-1)
 
     wanted = sorted(set(saved))
 
-    def simulate(initial, increments, *tables):
+    def simulate(initial, increments, table):
         kept = _forward(
-            lambda i, state: step(i, state, increments[i], *(table[i] for table in tables)),
+            lambda index, state: step(index, state, increments[index], table[index]),
             initial,
             steps,
             names,
@@ -105,22 +115,24 @@ def interpolated_path(
 
         def gradient(upstream):
             at, whole = kept.reader()
-            before, afters, *sums = _backward(
-                lambda i, after: step_back(i, after, at(i), tables),
+            before, afters, sums = _backward(
+                lambda index, after: step_back(index, after, at(index), table),
                 upstream,
                 wanted,
                 steps,
-                len(tables),
             )
-            value = by_dw = whole("value")
+            # for the increments: in a graph, nobody computes this if nobody asks
+            inner = whole("inner")
+            sigma, _ = polynomials(table, whole("cell"))
+            value = by_dw = _value(sigma, inner)
             if milstein:
-                by_dw += rate[:, tf.newaxis] * increments * value * whole("slope")
-            return before, afters * by_dw, *sums
+                by_dw += scalars[:, 1:2] * increments * value * _slope(sigma, inner)
+            return before, afters * by_dw, sums
 
         return path, gradient
 
-    tables = [_by_step(table) for table in (sigma, mu) if table is not None]
-    path = tf.custom_gradient(simulate)(initial, increments, *tables)
+    table = tf.concat([_by_step(table) for table in (sigma, mu) if table is not None], axis=-1)
+    path = tf.custom_gradient(simulate)(initial, increments, table)
     return path if wanted == saved else tf.gather(path, [wanted.index(i) for i in saved])
 
 
@@ -141,13 +153,14 @@ class _Kept:
 
     def reader(self):
         """Functions for one step of everything, and for all steps of one thing, to be used here."""
+        names = [name for name in self.arrays if name != "state"]
         if self.graph is None or tf.compat.v1.get_default_graph() is self.graph:
             arrays = self.arrays
-            return lambda index: {name: array.read(index) for name, array in arrays.items()}, (
+            return lambda index: {name: arrays[name].read(index) for name in names}, (
                 lambda name: arrays[name].stack()
             )
         stacks = self.stacks
-        return lambda index: {name: stack[index] for name, stack in stacks.items()}, stacks.get
+        return lambda index: {name: stacks[name][index] for name in names}, stacks.get
 
 
 def _by_step(table):
@@ -184,19 +197,20 @@ def _forward(step, initial, steps, names):
     return dict(zip(names, arrays, strict=True))
 
 
-def _backward(step_back, upstream, wanted, steps, tables):
-    """Cotangents of the initial state, of the states after each step, and of the tables."""
+def _backward(step_back, upstream, wanted, steps):
+    """Cotangents of the initial state, of the states after each step, and of the table."""
     upstream = tf.convert_to_tensor(upstream)  # sparse, if it comes from a gather
     # row 0 for a state nobody asked for
     upstream = tf.concat([tf.zeros_like(upstream[:1]), upstream], axis=0)
     row = tf.constant([wanted.index(i) + 1 if i in wanted else 0 for i in range(steps + 1)])
-    arrays = [tf.TensorArray(upstream.dtype, steps) for _ in range(1 + tables)]
+    arrays = [tf.TensorArray(upstream.dtype, steps) for _ in range(2)]
 
     def body(count, after, *arrays):
         index = steps - 1 - count
-        before, *sums = step_back(index, after)
-        before = tf.ensure_shape(before + upstream[row[index]], after.shape)
-        arrays = [array.write(index, x) for array, x in zip(arrays, (after, *sums), strict=True)]
+        change, sums = step_back(index, after)
+        before = tf.add_n([after, change, upstream[row[index]]])
+        before = tf.ensure_shape(before, after.shape)
+        arrays = [array.write(index, x) for array, x in zip(arrays, (after, sums), strict=True)]
         return count + 1, before, *arrays
 
     _, before, *arrays = tf.while_loop(
@@ -209,17 +223,22 @@ def _backward(step_back, upstream, wanted, steps, tables):
     return before, *(array.stack() for array in arrays)
 
 
-def _sums(by_value, by_slope, kept, table):
+def _sums(by_value, by_slope, cell, inner, cells, terms):
     """Cotangents of the polynomials of one step, `(P * C, K)`: sums over the paths in a cell."""
     columns = []
-    for k in range(table.shape[2]):
-        column = by_value * kept["inner"] ** k if k > 1 else by_value
+    for k in range(terms):
+        column = by_value * inner**k if k > 1 else by_value
         if k == 1:
-            column *= kept["inner"]
+            column *= inner
         if by_slope is not None and k:
-            column += by_slope * (k * kept["inner"] ** (k - 1)) if k > 1 else by_slope
-        columns.append(tf.math.unsorted_segment_sum(column, kept["cell"], tf.shape(table)[1]))
-    return tf.stack(columns, axis=-1)
+            column += by_slope * (k * inner ** (k - 1)) if k > 1 else by_slope
+        columns.append(column)
+    # two columns at once, in the guise of a complex number: half the look-ups
+    pairs = [
+        tf.math.unsorted_segment_sum(tf.complex(left, right), cell, cells)
+        for left, right in zip(columns[::2], columns[1::2], strict=True)
+    ]
+    return [part for pair in pairs for part in (tf.math.real(pair), tf.math.imag(pair))]
 
 
 def _value(polynomial, x):

@@ -2,7 +2,8 @@
 
 The state x `(B, d)` follows dx = μ dt + Σ dW with Σ `(B, d, k)`. Where a component is a
 logarithm, x = log(S / F), its coefficients are those of dS / S = μ dt + Σ dW, so that x itself
-drifts by μ - |Σ|² / 2. With μ = 0 every step then keeps E[S] exactly.
+drifts by μ - |Σ|² / 2. With μ = 0 every step then keeps E[S]: exactly in the Euler scheme, and up
+to the cube of its length in Milstein's.
 """
 
 import tensorflow as tf
@@ -79,7 +80,34 @@ def sde_step(state, dt, increment, diffusion, drift=None, logs=(False,), milstei
         sigma = _one_column(sigma)
         slope = tf.math.divide_no_nan(_one_column(diffusion(state + sigma * root)) - sigma, root)
         change += 0.5 * slope * (tf.square(increment) - dt)
+        if any(logs):
+            correction = martingale_correction(sigma, 0.5 * slope, dt)
+            change -= correction if all(logs) else correction * tf.cast(logs, correction.dtype)
     return state + change
+
+
+def martingale_correction(sigma, slope, dt):
+    """How much a log-Milstein step must lose so that E[S] = F holds but for h³.
+
+    With b = σ σ' / 2, log E[exp(σ dW + b (dW² - h) - σ² h / 2)] = (b² + σ² b) h² + O(h³). Left
+    alone that is 0.1 basis points of the forward a year in a steep smile, more than the noise of a
+    good simulation.
+
+    Args:
+        sigma: σ. Shape `(B, d)`.
+        slope: b. Shape `(B, d)`.
+        dt: h, a scalar.
+
+    Returns:
+        Tensor of shape `(B, d)`.
+
+    Example:
+
+    >>> correction = martingale_correction(tf.constant([[0.2]]), tf.constant([[-0.1]]), 0.01)
+    >>> round(float(correction[0, 0]), 9)
+    6e-07
+    """
+    return tf.square(dt) * slope * (slope + tf.square(sigma))
 
 
 def _noise(sigma, increment):

@@ -7,9 +7,9 @@ import pytest
 from rich.console import Console
 
 from hedgezoo import cards, presets, tables
-from hedgezoo.datasets import HestonPanels
+from hedgezoo.datasets import HestonPanels, SurfaceQuotes
 from hedgezoo.datasets.market import Market
-from hedgezoo.families import FAMILIES, family_of, grouped
+from hedgezoo.families import FAMILIES, family_of, grouped, neural_sde
 from hedgezoo.preset_model import PresetModel
 
 
@@ -129,7 +129,35 @@ CALIBRATOR = about(
     },
     training=BY_STEPS["training"],
 )
-ALL = {"hedge": HEDGE, "measure": MEASURE, "simulator": SIMULATOR, "calibrator": CALIBRATOR}
+NEURAL_SDE = about(
+    "neural_sde",
+    {
+        "error_bp": estimate(3.214, 0.04),
+        "pde_error_bp": estimate(2.5),
+        "held_out_error_bp": estimate(4.04),
+        "heston_error_bp": estimate(62.0),
+        "worst_bp": estimate(14.2),
+        "martingale_z": estimate(1.7),
+        "missed": estimate(3.0),
+        "a_new_number": estimate(42.0),
+    },
+    recipe={
+        "module": "hedgezoo.recipes.z",
+        "kind": "quotes",
+        "data": "126 quotes of somebody",
+        "procedure": "Adam, and then rest.",
+        "steps": 1500,
+        "seed": 5,
+    },
+    training={"cpu_seconds": 81.2},
+)
+ALL = {
+    "hedge": HEDGE,
+    "measure": MEASURE,
+    "simulator": SIMULATOR,
+    "calibrator": CALIBRATOR,
+    "neural_sde": NEURAL_SDE,
+}
 
 
 def text(table, width):
@@ -152,7 +180,9 @@ def test_classes_that_may_be_built_can_be_stored_judged_and_served(name):
 
 @pytest.mark.parametrize("name", presets.MARKETS)
 def test_markets_that_may_be_built_are_markets(name):
-    assert issubclass(presets._allowed(name, presets.MARKETS, "test"), (Market, HestonPanels))
+    assert issubclass(
+        presets._allowed(name, presets.MARKETS, "test"), (Market, HestonPanels, SurfaceQuotes)
+    )
 
 
 @pytest.mark.parametrize("name", ALL)
@@ -299,3 +329,31 @@ def test_headlines_of_a_calibrator():
     assert family.unit == "panels"
     cells = [column.cell(CALIBRATOR) for column in family.readme_headlines]
     assert cells == ["0.0012", "8.35", "2.07", "94.7 %", "0.04 %", "0.30"]
+
+
+def test_a_neural_sde_says_how_far_from_the_quotes():
+    card = cards.card_text(NEURAL_SDE)
+    for row in (
+        "| error to the quotes, bp | 3.21 ± 0.04 |",
+        "| error of the same volatility by Dupire's equation, bp | 2.50 |",
+        "| Heston by Levenberg-Marquardt: error, bp | 62.00 |",
+        "| a new number | 42 |",
+    ):
+        assert row in card
+    assert "1,500 steps, 81 CPU-seconds" in card
+    assert "Adam, and then rest." in card
+    assert "Data: 126 quotes of somebody." in card
+    cells = [column.cell(NEURAL_SDE) for column in family_of(NEURAL_SDE).readme_headlines]
+    assert cells == ["3.21", "2.50", "4.0", "14.2", "62.0", "1.7"]
+
+
+@pytest.mark.parametrize("kind", neural_sde.USE)
+def test_every_kind_of_neural_sde_shows_its_use(kind):
+    recipe = {**NEURAL_SDE["recipe"], "kind": kind, "steps": None}
+    metrics = {"log_likelihood": estimate(-1.5)}
+    card = cards.card_text({**NEURAL_SDE, "recipe": recipe, "metrics": metrics})
+    (code,) = re.findall(r"```python\n(.*?)```", card, re.DOTALL)
+    compile(code, kind, "exec")
+    assert neural_sde.SIGNATURES[kind] in card
+    assert "basis points" not in card  # none of its numbers is one
+    assert "no gradient steps" in card

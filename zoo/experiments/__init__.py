@@ -59,6 +59,22 @@ EXPERIMENTS = {
         "hedgezoo.experiments.heston_real_markets",
         "DAX 2002 and EURO STOXX 50 2010: networks beside least squares and QuantLib's result",
     ),
+    "joint_neural_sde_hedge": Experiment(
+        "hedgezoo.experiments.joint_neural_sde_hedge",
+        "Neural SDE and hedge trained apart, together and against each other on thin, noisy quotes",
+    ),
+    "neural_sde_overfitting": Experiment(
+        "hedgezoo.experiments.neural_sde_overfitting",
+        "A neural SDE on a thin, noisy surface, with and without regularisation",
+    ),
+    "neural_sde_identification": Experiment(
+        "hedgezoo.experiments.neural_sde_identification",
+        "What vanilla options leave open: exotics of models that fit them alike, and their bounds",
+    ),
+    "neural_sde_structure": Experiment(
+        "hedgezoo.experiments.neural_sde_structure",
+        "Neural SDE: leverage, mean reversion and clustering it finds, beside the known truth",
+    ),
 }
 
 

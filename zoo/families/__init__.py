@@ -7,6 +7,7 @@ FAMILIES = {
     "measure": "hedgezoo.families.measure",
     "simulator": "hedgezoo.families.simulator",
     "calibrator": "hedgezoo.families.calibrator",
+    "neural_sde": "hedgezoo.families.neural_sde",
 }
 
 

@@ -14,6 +14,11 @@ from hedgezoo.market_calibration.model_fit import (
     fit_by_network,
     without_nan,
 )
+from hedgezoo.market_calibration.neural_sde_fit import (
+    NEURAL_SDE,
+    fit_by_neural_sde,
+    heston_beside,
+)
 from hedgezoo.suggestions import did_you_mean
 
 CHECK = "levenberg_marquardt"
@@ -28,14 +33,16 @@ class Plan:
     """What is to be fitted, and by what; made by `plan`.
 
     Args:
-        method: `"network"` or a method of `hedgezoo.baselines.calibration`.
-        model: `"heston"` or `"bates"`; None where the preset decides.
-        preset: Name or directory of the preset; None of classical methods.
+        method: `"network"`, `"neural_sde"` or a method of `hedgezoo.baselines.calibration`.
+        model: `"heston"`, `"bates"` or `"neural_sde"`; None where the preset decides.
+        preset: Name or directory of the preset; None of a method that has none.
+        training: Options of `fit_by_neural_sde`; None of other methods.
     """
 
     method: str
     model: str | None
     preset: str | None
+    training: dict | None = None
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -44,28 +51,34 @@ class Report:
 
     Args:
         panel: A `hedgezoo.market_calibration.quote_panel.QuotePanel`.
-        fit: The `Fit` that was asked for.
-        check: The same by Levenberg-Marquardt from several starts, a `Fit`, or None.
+        fit: The `Fit` that was asked for, or the `NeuralSDEFit`.
+        check: The same by Levenberg-Marquardt from several starts, a `Fit`, or None; of a neural
+            SDE a Heston model that was fitted to the same quotes.
         arbitrage: Static arbitrage among the quotes, list of `QuoteArbitrage`.
         preset: Name of the preset, or None.
+        check_held_out_bp: Error of the check on quotes that were held out, or None.
     """
 
     panel: object
-    fit: Fit
+    fit: object
     check: Fit | None
     arbitrage: list
     preset: str | None = None
+    check_held_out_bp: float | None = None
 
     def as_dict(self):
         """All of it as JSON holds it; NaN becomes None."""
         panel, fit = self.panel, self.fit
+        check = None if self.check is None else self.check.as_dict(panel)
+        if self.check_held_out_bp is not None:
+            check["held_out_rms_bp"] = self.check_held_out_bp
         content = {
             "source": panel.source,
             "date": None if panel.date is None else str(panel.date),
             "quoted_as": list(panel.quoted_as),
             "preset": self.preset,
             **fit.as_dict(panel),
-            "check": None if self.check is None else self.check.as_dict(panel),
+            "check": check,
             "maturities": panel.maturities.tolist(),
             "forwards": panel.forwards.tolist(),
             "forwards_from": panel.forwards_from,
@@ -79,18 +92,20 @@ class Report:
         return without_nan(content)
 
 
-def plan(model="heston", method=NETWORK):
+def plan(model="heston", method=NETWORK, **training):
     """Which model and method two words stand for; nothing slow is loaded.
 
     Args:
-        model: `"heston"`, `"bates"`, or the name or directory of a preset.
+        model: `"heston"`, `"bates"`, `"neural-sde"`, or the name or directory of a preset.
         method: `"network"` or a classical method.
+        **training: Of a neural SDE alone: `steps`, `seed` and `held_out`, as in
+            `hedgezoo.market_calibration.neural_sde_fit.fit_by_neural_sde`; None for its default.
 
     Returns:
         A `Plan`.
 
     Raises:
-        ValueError: If there is no such preset or method.
+        ValueError: If there is no such preset or method, or an option does not belong to it.
 
     Example:
 
@@ -102,6 +117,14 @@ def plan(model="heston", method=NETWORK):
         raise ValueError(
             f"`method` must be one of {methods}. Received: method={method!r}."
             f"{did_you_mean(method, methods)}"
+        )
+    training = {name: value for name, value in training.items() if value is not None}
+    if str(model).replace("-", "_") == NEURAL_SDE:
+        return _neural_sde_plan(method, training)
+    if training:
+        raise ValueError(
+            f"`{next(iter(training))}` is an option of `model` 'neural-sde' alone. "
+            f"Received: model={model!r}"
         )
     if method != NETWORK:
         if model not in MODELS:
@@ -116,14 +139,29 @@ def plan(model="heston", method=NETWORK):
     return Plan(method, None, preset)
 
 
-def calibrate_quotes(checked, planned, check=True):
+def _neural_sde_plan(method, training):
+    if method != NETWORK:
+        raise ValueError(
+            f"`model` 'neural-sde' has one `method`, {NETWORK!r}. Received: method={method!r}"
+        )
+    limits = {"steps": (0, np.inf), "held_out": (0.0, 0.5), "seed": (0, 2**31)}
+    for name, value in training.items():
+        low, high = limits[name]
+        if not low <= value <= high:
+            raise ValueError(
+                f"`{name}` must be from {low:g} to {high:g}. Received: {name}={value!r}"
+            )
+    return Plan(NEURAL_SDE, NEURAL_SDE, None, training)
+
+
+def calibrate_quotes(checked, planned, check=True, verbose=0):
     """The same as `calibrate_panel` for a `quote_terms.CheckedQuotes`."""
     from hedgezoo.market_calibration.quote_filter import make_panel
 
-    return calibrate_panel(make_panel(checked), planned, check)
+    return calibrate_panel(make_panel(checked), planned, check, verbose=verbose)
 
 
-def calibrate_panel(panel, planned, check=True, calibrator=None):
+def calibrate_panel(panel, planned, check=True, calibrator=None, verbose=0):
     """Fits a panel as planned, and once more by Levenberg-Marquardt.
 
     Args:
@@ -131,6 +169,7 @@ def calibrate_panel(panel, planned, check=True, calibrator=None):
         planned: A `Plan`.
         check: Whether to run Levenberg-Marquardt beside it, if it is another method.
         calibrator: A `HestonCalibrator` to use instead of loading the preset of the plan.
+        verbose: Progress of a training, as in `hedgezoo.training.fit`.
 
     Returns:
         A `Report`.
@@ -142,18 +181,23 @@ def calibrate_panel(panel, planned, check=True, calibrator=None):
     from hedgezoo.heston_calibrator.panel_quotes import panel_quotes
     from hedgezoo.heston_calibrator.quote_arbitrage import quote_arbitrage
 
-    if planned.method == NETWORK:
+    second = held_out_bp = None
+    if planned.method == NEURAL_SDE:
+        _require_enough(panel, NEURAL_SDE)
+        fit = fit_by_neural_sde(panel, **planned.training, verbose=verbose)
+        if check:
+            second, held_out_bp = heston_beside(panel, fit, _CHECK_STARTS)
+    elif planned.method == NETWORK:
         calibrator = calibrator or _loaded(planned.preset)
         _require_enough(panel, calibrator.model)
         fit = fit_by_network(panel, calibrator)
     else:
         _require_enough(panel, planned.model)
         fit = fit_by_classical(panel, planned.model, planned.method, _CHECK_STARTS)
-    second = None
-    if check and planned.method != CHECK:
+    if check and planned.method not in (CHECK, NEURAL_SDE):
         second = fit_by_classical(panel, fit.model, CHECK, _CHECK_STARTS)
     quotes = panel_quotes(*panel.arguments)
-    return Report(panel, fit, second, quote_arbitrage(quotes), planned.preset)
+    return Report(panel, fit, second, quote_arbitrage(quotes), planned.preset, held_out_bp)
 
 
 def quote_rows(panel, fit):
@@ -173,7 +217,7 @@ def quote_rows(panel, fit):
             row["forward"] = float(panel.forwards[j])
         if panel.spread is not None:
             row["spread"] = float(panel.spread[j, i])
-        rows.append(row)
+        rows.append(row | {name: grid[j, i].item() for name, grid in fit.columns.items()})
     return rows
 
 
@@ -197,8 +241,7 @@ def write_report(report, path):
         presets.write_text(path, json_report(report) + "\n")
         return
     fit = report.fit
-    parameters = dict(zip(fit.names, fit.parameters.tolist(), strict=True))
-    rows = [row | parameters for row in quote_rows(report.panel, fit)]
+    rows = [row | fit.constants for row in quote_rows(report.panel, fit)]
     lines = [",".join(rows[0]), *(",".join(map(_cell, row.values())) for row in rows)]
     presets.write_text(path, "\n".join(lines) + "\n")
 
@@ -209,6 +252,20 @@ def require_output(path):
         raise ValueError(f"`output` must end in .json or .csv. Received: output={str(path)!r}")
 
 
+def require_new_folder(planned, directory):
+    """ValueError unless a model of this plan can be stored in this folder."""
+    directory = pathlib.Path(directory)
+    if planned.method != NEURAL_SDE:
+        raise ValueError(
+            "`save_to` is an option of `model` 'neural-sde' alone. "
+            f"Received: save_to={str(directory)!r}"
+        )
+    if directory.exists() and not (directory.is_dir() and not any(directory.iterdir())):
+        raise ValueError(
+            f"`save_to` must be a new or an empty folder. Received: save_to={str(directory)!r}"
+        )
+
+
 def json_report(report):
     """A report as JSON."""
     return json.dumps(report.as_dict(), indent=1, ensure_ascii=False)
@@ -217,11 +274,15 @@ def json_report(report):
 def draw_report(report, path):
     """Writes a picture of the quotes and the fitted smiles, PNG, whole or not at all."""
     from hedgezoo.figures import save
-    from hedgezoo.market_calibration.calibration_tables import LABELS
+    from hedgezoo.market_calibration.calibration_tables import labelled
     from hedgezoo.market_calibration.smile_plots import smiles
 
-    fits = [fit for fit in (report.fit, report.check) if fit is not None]
-    save(smiles(report.panel, {LABELS[fit.method]: fit for fit in fits}), path)
+    save(smiles(report.panel, labelled(report)), path)
+
+
+def save_model(report, directory):
+    """Stores the calibrated neural SDE of a report as a preset: a new or empty directory."""
+    report.fit.result.model.save_to_preset(directory)
 
 
 def _loaded(preset):
@@ -231,11 +292,14 @@ def _loaded(preset):
 
 
 def _require_enough(panel, model):
-    needed = {"heston": 5, "bates": 8}[model]
+    needed = {"heston": 5, "bates": 8, NEURAL_SDE: 8}[model]
     if len(panel) < needed:
+        least = f"as many quotes as {model} has parameters, {needed}"
+        if model == NEURAL_SDE:
+            least = f"{needed} quotes for a neural SDE"
         raise ValueError(
-            f"{panel.source} must have at least as many quotes as {model} has parameters, {needed}."
-            f" Received: {len(panel)} quotes that can be used, {len(panel.dropped)} that cannot"
+            f"{panel.source} must have at least {least}. "
+            f"Received: {len(panel)} quotes that can be used, {len(panel.dropped)} that cannot"
         )
 
 

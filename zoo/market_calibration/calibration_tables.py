@@ -4,12 +4,15 @@ import itertools
 
 import numpy as np
 
+from hedgezoo.market_calibration import neural_sde_tables
 from hedgezoo.market_calibration.model_fit import NETWORK
+from hedgezoo.market_calibration.neural_sde_fit import NEURAL_SDE
 from hedgezoo.market_calibration.quote_panel import in_words
 from hedgezoo.tables import decimals_for
 
 LABELS = {
     NETWORK: "network",
+    NEURAL_SDE: "neural SDE",
     "levenberg_marquardt": "Levenberg-Marquardt",
     "trust_region": "trust region",
     "l_bfgs_b": "L-BFGS-B",
@@ -37,17 +40,33 @@ def print_report(report, console):
         report: A `hedgezoo.market_calibration.calibrate_command.Report`.
         console: A `rich.console.Console`.
     """
-    panel, fits = report.panel, [fit for fit in (report.fit, report.check) if fit is not None]
+    panel, fits = report.panel, labelled(report)
     console.print(_heading(panel), soft_wrap=True)
     _print_some(console, "Left out", [_dropped(quote) for quote in panel.dropped])
     console.print()
-    console.print(_parameters(fits))
+    if report.fit.method == NEURAL_SDE:
+        console.print(neural_sde_tables.fill(_table("Errors to the quotes"), report))
+        sentences = neural_sde_tables.conclusions(report)
+    else:
+        console.print(_parameters(list(fits.values())))
+        sentences = _conclusions(report)
     console.print(_by_maturity(panel, fits))
-    for sentence in _conclusions(report):
+    for sentence in sentences:
         console.print(sentence, soft_wrap=True)
     middle = "" if panel.spread is None else " (middle of bid and ask)"
     violations = [_violation(found) for found in report.arbitrage]
     _print_some(console, f"Arbitrage in the quotes{middle}", violations)
+
+
+def labelled(report):
+    """The fits of a report by what readers call them."""
+    fits = {LABELS[report.fit.method]: report.fit}
+    if report.check is not None:
+        label = LABELS[report.check.method]
+        if report.fit.method == NEURAL_SDE:
+            label = f"{report.check.model.capitalize()}, {label}"
+        fits[label] = report.check
+    return fits
 
 
 def _heading(panel):
@@ -104,9 +123,9 @@ def _by_maturity(panel, fits):
     if with_forwards:
         table.add_column("forward", no_wrap=True, justify="right")
     table.add_column("quotes", no_wrap=True, justify="right")
-    for fit in fits:
-        table.add_column(LABELS[fit.method], no_wrap=True, justify="right")
-    errors = [fit.by_maturity(panel) for fit in fits]
+    for label in fits:
+        table.add_column(label, no_wrap=True, justify="right")
+    errors = [fit.by_maturity(panel) for fit in fits.values()]
     for j, years in enumerate(panel.maturities):
         cells = [in_words(years)]
         if with_forwards:

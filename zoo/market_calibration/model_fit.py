@@ -46,19 +46,33 @@ class Fit:
         kappa, theta, xi = self.parameters[:3].tolist()
         return 2.0 * kappa * theta / xi**2
 
+    @property
+    def constants(self):
+        """Parameters by name."""
+        return dict(zip(self.names, self.parameters.tolist(), strict=True))
+
+    @property
+    def columns(self):
+        """What else is known of each quote: nothing."""
+        return {}
+
+    def curve(self, strikes, maturities):
+        """Volatilities at strikes `(m, n)`, divided by the forward, and maturities `(m,)`."""
+        from hedgezoo.heston_calibrator.pricing import price
+
+        found = price(self.parameters[np.newaxis], strikes, maturities)
+        return np.asarray(found["implied_volatility"][0])
+
     def by_maturity(self, panel):
         """Root mean square error at each maturity of a `QuotePanel`, basis points, `(m,)`."""
-        from hedgezoo.heston_calibrator.result import errors_by_row
-
-        errors = self.implied_volatility - panel.implied_volatility
-        return errors_by_row(errors, panel.mask & np.isfinite(errors))[1]
+        return errors_by_maturity(self.implied_volatility, panel)
 
     def as_dict(self, panel):
         """Numbers of the fit to a `QuotePanel`, by name; None for NaN, as JSON has it."""
         numbers = {
             "method": self.method,
             "model": self.model,
-            "parameters": dict(zip(self.names, self.parameters.tolist(), strict=True)),
+            "parameters": self.constants,
             "standard_error": dict(zip(self.names, self.standard_error.tolist(), strict=True)),
             "rms_bp": self.rms_bp,
             "max_bp": self.max_bp,
@@ -156,6 +170,22 @@ def fit_by_classical(panel, model, method="levenberg_marquardt", starts=1):
         seconds=result.seconds,
         converged=result.converged,
     )
+
+
+def errors_by_maturity(implied_volatility, panel):
+    """Root mean square errors of volatilities `(m, n)` at each maturity of a `QuotePanel`.
+
+    Args:
+        implied_volatility: Fitted volatilities, `(m, n)`; NaN where there is none.
+        panel: A `QuotePanel`.
+
+    Returns:
+        Basis points, `(m,)`.
+    """
+    from hedgezoo.heston_calibrator.result import errors_by_row
+
+    errors = implied_volatility - panel.implied_volatility
+    return errors_by_row(errors, panel.mask & np.isfinite(errors))[1]
 
 
 def without_nan(content):

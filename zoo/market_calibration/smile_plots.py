@@ -17,7 +17,7 @@ def smiles(panel, fits):
 
     Args:
         panel: A `QuotePanel`.
-        fits: Dictionary label -> `Fit`.
+        fits: Dictionary label -> `Fit`, or anything with a method `curve` like its.
 
     Returns:
         `matplotlib.figure.Figure`.
@@ -32,8 +32,6 @@ def smiles(panel, fits):
     >>> len([axis for axis in figure.axes if axis.get_visible()])
     8
     """
-    from hedgezoo.heston_calibrator.pricing import price
-
     m = len(panel.maturities)
     columns = min(_MOST_COLUMNS, m)
     rows = -(-m // columns)
@@ -41,10 +39,7 @@ def smiles(panel, fits):
     quoted = [panel.strikes[j, panel.mask[j]] for j in range(m)]
     ends = np.array([[strikes[0], strikes[-1]] for strikes in quoted])
     strikes = np.exp(np.linspace(*np.log(ends.T), _FINE, axis=1))
-    curves = {
-        label: price(fit.parameters[np.newaxis], strikes, panel.maturities)
-        for label, fit in fits.items()
-    }
+    curves = {label: fit.curve(strikes, panel.maturities) for label, fit in fits.items()}
     for j, axis in enumerate(axes.ravel()):
         if j >= m:
             axis.set_visible(False)
@@ -53,7 +48,7 @@ def smiles(panel, fits):
         for number, (label, curve) in enumerate(curves.items()):
             axis.plot(
                 strikes[j],
-                100 * curve["implied_volatility"][0, j],
+                100 * curve[j],
                 color=_COLOURS[number % len(_COLOURS)],
                 linestyle=_LINES[number % len(_LINES)],
                 label=label,

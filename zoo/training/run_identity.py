@@ -12,7 +12,9 @@ import tensorflow as tf
 
 def state_variables(model):
     """Variables of model, optimizer and losses, each once, in a fixed order."""
-    owners = [model, model.optimizer, *keras.tree.flatten(model.loss)]
+    # a model that trains its parts by optimizers of their own says so
+    further = getattr(model, "further_optimizers", ())
+    owners = [model, model.optimizer, *further, *keras.tree.flatten(model.loss)]
     variables = [v for owner in owners for v in getattr(owner, "variables", ())]
     return list({id(variable): variable for variable in variables}.values())
 

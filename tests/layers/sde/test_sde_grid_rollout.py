@@ -46,7 +46,8 @@ def test_milstein_takes_the_slope_of_the_table():
     for i, (t, h) in enumerate(zip(TIMES, np.diff(TIMES), strict=False)):
         w = dw.numpy()[:, i, 0]
         sigma, slope = 0.3 + 0.1 * np.sin(4 * x) + 0.1 * t, 0.4 * np.cos(4 * x)
-        x = x - 0.5 * sigma**2 * h + sigma * w + 0.5 * sigma * slope * (w**2 - h)
+        b = 0.5 * sigma * slope
+        x = x - 0.5 * sigma**2 * h + sigma * w + b * (w**2 - h) - h**2 * b * (b + sigma**2)
         np.testing.assert_allclose(path[:, i + 1, 0], x, atol=3e-5)
 
 

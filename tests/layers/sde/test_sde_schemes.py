@@ -5,6 +5,7 @@ import pytest
 import tensorflow as tf
 
 from hedgezoo.layers import brownian_increments, sde_rollout
+from hedgezoo.layers.sde.schemes import sde_step
 
 A = 0.6  # volatility of the shifted lognormal part
 
@@ -163,3 +164,23 @@ def test_log_euler_keeps_the_forward_to_rounding():
         lambda x, t: 1.5 + 0 * x, tf.constant(nodes[:, None, None] * 0.5), [0.0, 0.25], save_at=[1]
     ).numpy()[:, 0, 0]
     assert abs(np.sum(weights * np.exp(state)) / np.sqrt(2 * np.pi) - 1) < 1e-12
+
+
+@pytest.mark.parametrize("dt", [0.01, 0.02])
+def test_log_milstein_keeps_the_forward_up_to_the_cube_of_the_step(dt):
+    sigma, slope = 0.4, -0.7  # of σ in x, at x = 0
+    nodes, weights = np.polynomial.hermite_e.hermegauss(40)
+    increments = tf.constant(np.sqrt(dt) * nodes[:, np.newaxis])
+    after = sde_step(
+        tf.zeros((len(nodes), 1), tf.float64),
+        tf.constant(dt, tf.float64),
+        increments,
+        lambda x: sigma + slope * x,
+        logs=(True,),
+        milstein=True,
+    )
+    mean = np.sum(weights * np.exp(after[:, 0])) / weights.sum()
+    b = 0.5 * sigma * slope
+    # the next term of the logarithm of the mean, two orders below what is corrected
+    left = b**2 * (4 / 3 * b + 2 * sigma**2) * dt**3
+    np.testing.assert_allclose(np.log(mean), left, rtol=0.1)
