@@ -1,6 +1,7 @@
 """Empty figures in one restrained style, and how they are written."""
 
 import functools
+import io
 import os
 import pathlib
 from typing import Any, NamedTuple
@@ -91,6 +92,8 @@ def panels(rows=1, columns=1, height=2.6, width=_WIDTH, **options):
 def save(figure, path):
     """Writes a figure as PNG, whole or not at all; the same figure gives the same bytes.
 
+    In at most 256 colours: the file is a third as large, and the cards are full of figures.
+
     Args:
         figure: A figure.
         path: Where to; the folder is made if it is missing.
@@ -98,11 +101,17 @@ def save(figure, path):
     Returns:
         `pathlib.Path` of the file.
     """
+    from PIL import Image
+
     path = pathlib.Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
+    drawn = io.BytesIO()
+    figure.savefig(drawn, format="png", dpi=DPI)
+    with Image.open(drawn) as picture:
+        few = picture.convert("RGB").quantize(256, dither=Image.Dither.NONE)
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        figure.savefig(temporary, format="png", dpi=DPI, metadata={"Software": None})
+        few.save(temporary, format="png", optimize=True, dpi=(DPI, DPI))
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)

@@ -1,16 +1,15 @@
 """Recipes of neural SDEs that serve a family of surfaces."""
 
 import dataclasses
-import time
 from collections.abc import Callable
 from typing import ClassVar
 
 import keras
-import numpy as np
 import tensorflow as tf
 
-from hedgezoo.neural_sde_recipe import ROBUST_2020, learning_curve
+from hedgezoo.neural_sde_recipe import ROBUST_2020, examples_of, learning_curve
 from hedgezoo.recipe import Recipe
+from hedgezoo.training.stopwatch import Stopwatch
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -45,8 +44,7 @@ class AmortisedRecipe(Recipe):
         from hedgezoo.neural_sde.amortised import SurfacePanels, amortised_model, fit_surfaces
 
         strategy = strategy or tf.distribute.get_strategy()
-        began = time.process_time(), time.perf_counter()
-        surfaces = self.surfaces()
+        surfaces, stopwatch = self.surfaces(), Stopwatch()
         panels = SurfacePanels.heston(surfaces, self.count, self.seed, self.features)
         with strategy.scope():
             keras.utils.set_random_seed(self.seed)
@@ -62,15 +60,14 @@ class AmortisedRecipe(Recipe):
             seed=self.seed,
             checkpoint=checkpoint,
             strategy=strategy,
+            callbacks=[stopwatch],
             verbose=verbose,
         )
         model.market = surfaces
-        spent = time.process_time() - began[0], time.perf_counter() - began[1]
         losses = found.history["loss"]
         each = found.steps // len(losses)
         return model, {
-            "cpu_seconds": round(spent[0], 1),
-            "wall_seconds": round(spent[1], 1),
+            **{name: round(seconds, 1) for name, seconds in stopwatch.get_state().items()},
             "replicas": strategy.num_replicas_in_sync,
             "steps": found.steps,
             "curve": [[each * (part + 1), float(loss)] for part, loss in enumerate(losses)],
@@ -93,9 +90,7 @@ class AmortisedRecipe(Recipe):
         }
 
     def golden(self, model):
-        example = super().golden(model)["serving_default"]
-        features = np.tile(model.network.feature_center, (len(example["strike"]), 1))
-        return {"serving_default": {**example, "features": features}}
+        return examples_of(model)
 
     def pictures(self, model, about):
         from hedgezoo.datasets.surface_quotes import SurfaceQuotes

@@ -1,15 +1,22 @@
 """Recipes of neural SDEs that are fitted to a daily history by likelihood."""
 
 import dataclasses
-import time
 from collections.abc import Callable
 from typing import ClassVar
 
 import keras
 import tensorflow as tf
 
-from hedgezoo.neural_sde_recipe import ROBUST_2020
+from hedgezoo.neural_sde_recipe import examples_of
 from hedgezoo.recipe import Recipe
+from hedgezoo.training.stopwatch import Stopwatch
+
+COHEN_2021 = {
+    "title": "Arbitrage-free neural-SDE market models",
+    "authors": "Cohen, Reisinger, Wang",
+    "year": 2021,
+    "reference": "arXiv:2105.11053",
+}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -24,8 +31,8 @@ class HistoryRecipe(Recipe):
         data: What it is, in words; for the record.
         model: Options of `hedgezoo.neural_sde.historical.historical_model`.
         fit: Options of `hedgezoo.neural_sde.historical.fit_history`.
-        beside: Name of a preset whose autocorrelations of |daily return| are reported, too; or
-            None.
+        beside: Name of a preset, a vector autoregression, whose autocorrelations of |daily return|
+            are reported, too; or None.
     """
 
     history: Callable
@@ -33,7 +40,7 @@ class HistoryRecipe(Recipe):
     model: dict = dataclasses.field(default_factory=dict)
     fit: dict = dataclasses.field(default_factory=dict)
     beside: str | None = None
-    paper: dict = dataclasses.field(default_factory=lambda: ROBUST_2020)
+    paper: dict = dataclasses.field(default_factory=lambda: COHEN_2021)
     evaluation_paths: int = 2**8
 
     family: ClassVar[str] = "neural_sde"
@@ -42,8 +49,7 @@ class HistoryRecipe(Recipe):
         from hedgezoo.neural_sde.historical import fit_history, historical_model
 
         strategy = strategy or tf.distribute.get_strategy()
-        history = self.history()
-        began = time.process_time(), time.perf_counter()
+        history, stopwatch = self.history(), Stopwatch()
         with strategy.scope():
             keras.utils.set_random_seed(self.seed)
             model = historical_model(history, **{"options": {"seed": self.seed}, **self.model})
@@ -54,16 +60,15 @@ class HistoryRecipe(Recipe):
             seed=self.seed,
             checkpoint=checkpoint,
             strategy=strategy,
+            callbacks=[stopwatch],
             verbose=verbose,
             **self.fit,
         )
         model.market = history
-        spent = time.process_time() - began[0], time.perf_counter() - began[1]
         return model, {
-            "cpu_seconds": round(spent[0], 1),
-            "wall_seconds": round(spent[1], 1),
+            **{name: round(seconds, 1) for name, seconds in stopwatch.get_state().items()},
             "replicas": strategy.num_replicas_in_sync,
-            "steps": found.epochs,
+            "steps": found.steps,
             "best_epoch": found.best_epoch,
             "curve": [[epoch + 1, loss] for epoch, loss in enumerate(found.history["loss"])],
             "held_out_curve": [
@@ -79,8 +84,11 @@ class HistoryRecipe(Recipe):
             other = metadata(self.beside)["metrics"]
             for lag in (1, 5, 20):
                 name = f"autocorrelation/absolute_return/{lag}/simulated"
-                found[f"acf_{lag}_of_{self.beside}"] = other[name]
+                found[f"acf_{lag}_beside"] = other[name]
         return found
+
+    def golden(self, model):
+        return examples_of(model)
 
     def settings(self):
         return {
@@ -92,6 +100,7 @@ class HistoryRecipe(Recipe):
             ),
             "seed": self.seed,
             "steps": None,
+            "beside": self.beside,
             "model": _plain(self.model),
             "fit": _plain(self.fit),
         }

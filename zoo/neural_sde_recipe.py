@@ -7,7 +7,6 @@ from collections.abc import Callable
 from typing import ClassVar
 
 import keras
-import numpy as np
 
 from hedgezoo.recipe import Recipe
 
@@ -172,21 +171,28 @@ class NeuralSDERecipe(Recipe):
                 f" {held_out} quotes, drawn at random among {among} (seed {self.split_seed}), were "
                 "held out."
             )
+        if options["polish"] == "auto" and options["polish_steps"]:
+            words += (
+                " For a local volatility, Levenberg-Marquardt steps on all weights follow, with "
+                "prices from Dupire's equation."
+            )
         return words
 
     def golden(self, model):
-        signatures = model.serving_signatures()
-        return {
-            name: {
-                spec.name: np.asarray(signature.example[spec.name], spec.dtype.as_numpy_dtype)
-                for spec in signature.inputs
-            }
-            for name, signature in signatures.items()
-            if name in ("serving_default", "coefficients")
-        }
+        return examples_of(model)
 
     def pictures(self, model, about):
         return [*super().pictures(model, about), *learning_curve(about)]
+
+
+def examples_of(model):
+    """Example inputs of `serving_default` and `coefficients`."""
+    signatures = model.serving_signatures()
+    return {
+        name: signature.example
+        for name, signature in signatures.items()
+        if name in ("serving_default", "coefficients")
+    }
 
 
 def exact(value):
@@ -222,7 +228,7 @@ def learning_curve(about):
     axis.set_yscale("log")
     axis.set_xlim(0, curve[-1][0])
     axis.set_xlabel("training steps")
-    axis.set_ylabel("root mean square error along the way, bp")
+    axis.set_ylabel("error in training, bp")
     return [Picture("learning_curve", figure, "The error to the quotes during training.")]
 
 

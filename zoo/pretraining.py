@@ -99,7 +99,9 @@ def write_golden(model, requests, path):
     signatures = model.serving_signatures()
     for signature, inputs in requests.items():
         function, specs, _ = signatures[signature]
-        inputs = {spec.name: np.asarray(inputs[spec.name]) for spec in specs}
+        inputs = {
+            spec.name: np.asarray(inputs[spec.name], spec.dtype.as_numpy_dtype) for spec in specs
+        }
         outputs = function(*map(tf.constant, inputs.values()))
         contents[signature] = {}
         for side, tensors in (("inputs", inputs), ("outputs", outputs)):

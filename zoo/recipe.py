@@ -108,6 +108,26 @@ class Recipe(abc.ABC):
         return list(model.pictures(about))
 
 
+def reports(*parts):
+    """A recipe's `report` of several.
+
+    Args:
+        *parts: Functions like `Recipe.report`.
+
+    Returns:
+        Function like `Recipe.report`; its `experiments` are those of all parts.
+    """
+
+    def report(recipe, model, directory, checkpoint=None):
+        found = [part(recipe, model, directory, checkpoint) for part in parts]
+        experiments = {name: x for entry in found for name, x in entry["experiments"].items()}
+        return {name: x for entry in found for name, x in entry.items()} | {
+            "experiments": experiments
+        }
+
+    return report
+
+
 def recipe_names():
     """Names of the recipes in the package, sorted."""
     import hedgezoo.recipes

@@ -23,6 +23,10 @@ def dupire_calls(
     a grid that widens with √T; see `DupireGrid`. Differentiable in what the volatility depends on
     and in the strikes, for the price of one sweep backwards.
 
+    With the default grid the error is about 0.1 basis points of implied volatility, root mean
+    square, for smooth volatilities of usual size (2 months to a year, strikes within 20 %), and up
+    to a few basis points for options that are nearly worthless.
+
     Args:
         volatility: Layer or function `(x (B, 1), t (B, 1)[, features (B, f)])` to the relative
             volatility `(B, 1)`, with x = log(S/F); or a table of volatilities `(T, G)`, linear

@@ -97,3 +97,16 @@ def test_seed_decides_all_weights_and_equal_shapes_differ():
         np.testing.assert_array_equal(a, b)
         assert not np.allclose(a, c)
     assert not np.allclose(one.kernels[1], one.kernels[2])
+
+
+def test_unit_scales_multiply_the_activations_of_all_rows():
+    network = MultilayerPerceptron((4, 3), outputs=2, activation="tanh", dtype="float64")
+    rows = tf.constant(np.random.default_rng(2).normal(size=(7, 5)))
+    network.build(rows.shape)
+    scales = [tf.constant([0.0, 2.0, 1.0, 0.5], tf.float64), tf.constant([1.5, 0.0, 1.0])]
+    hidden = rows
+    pairs = list(zip(network.kernels, network.biases, strict=True))
+    for (kernel, bias), scale in zip(pairs, scales, strict=False):
+        hidden = tf.tanh(hidden @ kernel.value + bias.value) * tf.cast(scale, tf.float64)
+    expected = hidden @ pairs[-1][0].value + pairs[-1][1].value
+    np.testing.assert_allclose(network(rows, unit_scales=scales), expected, rtol=1e-12)

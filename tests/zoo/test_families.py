@@ -7,7 +7,7 @@ import pytest
 from rich.console import Console
 
 from hedgezoo import cards, presets, tables
-from hedgezoo.datasets import HestonPanels, SurfaceQuotes
+from hedgezoo.datasets import DailyHistory, HestonPanels, HestonSurfaces, SurfaceQuotes
 from hedgezoo.datasets.market import Market
 from hedgezoo.families import FAMILIES, family_of, grouped, neural_sde
 from hedgezoo.preset_model import PresetModel
@@ -180,9 +180,8 @@ def test_classes_that_may_be_built_can_be_stored_judged_and_served(name):
 
 @pytest.mark.parametrize("name", presets.MARKETS)
 def test_markets_that_may_be_built_are_markets(name):
-    assert issubclass(
-        presets._allowed(name, presets.MARKETS, "test"), (Market, HestonPanels, SurfaceQuotes)
-    )
+    data = (DailyHistory, HestonPanels, HestonSurfaces, SurfaceQuotes)
+    assert issubclass(presets._allowed(name, presets.MARKETS, "test"), (Market, *data))
 
 
 @pytest.mark.parametrize("name", ALL)

@@ -1,5 +1,7 @@
 """Figures: the data they show, the same style everywhere, nothing written by halves."""
 
+import pathlib
+
 import matplotlib
 import numpy as np
 import pytest
@@ -270,15 +272,21 @@ def test_no_figure_is_held_by_pyplot(model):
 
 
 def test_failed_save_leaves_the_old_file(tmp_path, monkeypatch):
+    from PIL import Image
+
     figure = plots.learning_curves({"network": [(1, 2.0), (10, 1.0)]})
     path = plots.save(figure, tmp_path / "a.png")
     before = path.read_bytes()
 
-    def fail(target, **options):
+    save = Image.Image.save
+
+    def fail(picture, target, **options):
+        if not isinstance(target, pathlib.Path):
+            return save(picture, target, **options)
         target.write_bytes(b"half a picture")
         raise OSError("disk full")
 
-    monkeypatch.setattr(figure, "savefig", fail)
+    monkeypatch.setattr(Image.Image, "save", fail)
     with pytest.raises(OSError, match="disk full"):
         plots.save(figure, path)
     assert path.read_bytes() == before

@@ -12,6 +12,8 @@ import time
 
 import numpy as np
 
+from hedgezoo.figures import styled
+
 NAME = "joint_neural_sde_hedge"
 MATURITIES = (1 / 6, 0.5, 1.0)
 STRIKES = (0.8, 0.9, 1.0, 1.1, 1.2)
@@ -234,6 +236,7 @@ def _estimate(values):
     return float(np.mean(values)), float(np.std(values, ddof=1) / np.sqrt(len(values)))
 
 
+@styled
 def draw(numbers, path):
     """The trade-off over the coupling: errors on the left, dynamics on the right.
 
@@ -271,7 +274,7 @@ def draw(numbers, path):
         axis.set_xlabel("coupling, bp²")
         axis.set_title(title)
         axis.set_ylim(bottom=0)
-        axis.legend()
+        axis.legend(loc="lower left")
     save(figure, path)
 
 
@@ -358,7 +361,7 @@ def card_section(runs, arms, holds, cpu_seconds, settings, preset=None):
 def _cell(mean, error):
     if mean is None:
         return "–"
-    return f"{mean:.3g}" + ("" if error is None else f" ± {error:.1g}")
+    return f"{mean:.3g}" + ("" if error is None else f" ± {error:.2g}")
 
 
 def of_preset(model, steps=400, paths=1024, hedge_paths=2**14, seed=77):

@@ -11,6 +11,8 @@ import time
 
 import numpy as np
 
+from hedgezoo.figures import styled
+
 NAME = "neural_sde_identification"
 STRIKES = (0.9, 1.0, 1.1)  # of the forward-start calls
 START = 0.5  # years to the date on which their strikes are set
@@ -96,7 +98,7 @@ def as_numbers(prices):
 def truth(sizes):
     """The Heston model's own prices."""
     from hedgezoo.datasets.surface_quotes import HESTON_PARAMETERS
-    from hedgezoo.neural_sde.exotics import heston_exotic_prices
+    from hedgezoo.neural_sde.exotic_pricing import heston_exotic_prices
 
     prices = heston_exotic_prices(HESTON_PARAMETERS, contracts(sizes), sizes.reference_paths)
     return as_numbers(prices)
@@ -115,7 +117,7 @@ def fitted(sizes, kind, start, seed, bounds=False):
     Returns:
         Dictionary of numbers.
     """
-    from hedgezoo.neural_sde.exotics import exotic_prices
+    from hedgezoo.neural_sde.exotic_pricing import exotic_prices
     from hedgezoo.neural_sde.identification import volatility_explained, volatility_noise
     from hedgezoo.neural_sde.model import NeuralSDE
     from hedgezoo.neural_sde.price_bounds import price_bounds
@@ -195,6 +197,7 @@ def measure(sizes, runs, seed=0, say=print):
     return {"truth": true, "runs": rows, "bounds": bounds}
 
 
+@styled
 def draw(numbers, path):
     """The figure: lookbacks beside their bounds, and forward-start smiles.
 
@@ -241,14 +244,11 @@ def draw(numbers, path):
         "offset points",
         ha="right",
     )
-    left.set_title(
-        f"band: bounds within {bounds['lower_error_bp']:.0f} and "
-        f"{bounds['upper_error_bp']:.0f} bp of the vanillas"
-    )
+    left.set_title("lookback; shaded: between the bounds")
     right.set_xticks(strikes)
     right.set_xlabel("strike, % of the price in 6 months")
     right.set_ylabel("volatility, %")
-    right.set_title("calls that start in 6 months, expire in 12")
+    right.set_title("forward-start calls, from 6 to 12 months")
     right.legend()
     save(figure, path)
 
@@ -264,13 +264,14 @@ def card_section(truth, runs, bounds, settings=None):
         Markdown.
     """
     del settings
+    worst = np.ceil(max(row["error_bp"] for row in runs))
     lines = [
         "## What vanilla options leave open",
         "",
         "Neural SDEs that are fitted to the exact options of a Heston model, from several starts "
-        "of the volatility of the second factor. All are within a few basis points of the "
-        "vanillas, and none knows the exotics: a lookback with 96 fixings in its year and calls "
-        "that start in six months. R² is the share of the variance of σ that the spot explains "
+        f"of the volatility of the second factor. All are within {worst:.0f} bp of the vanillas, "
+        "and none knows the exotics: a lookback with 96 fixings in its year and calls that start "
+        "in six months. R² is the share of the variance of σ that the spot explains "
         "after six months.",
         "",
         "| model | seed | vanillas, bp | R² | lookback | forward start: 90 % | 100 % | 110 % |",

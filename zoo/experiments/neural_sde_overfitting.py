@@ -11,6 +11,8 @@ import time
 
 import numpy as np
 
+from hedgezoo.figures import panels, save, styled
+
 NAME = "neural_sde_overfitting"
 MATURITIES = (1 / 6, 0.5, 1.0)
 STRIKES = (0.8, 0.9, 1.0, 1.1, 1.2)
@@ -247,6 +249,7 @@ def _volatility_along(model):
     return model.diffusion(np.exp(log_spot), times).numpy()
 
 
+@styled
 def draw(numbers, path):
     """Errors by arm, and the learning curves of the activations.
 
@@ -254,8 +257,6 @@ def draw(numbers, path):
         numbers: What `measure` returns.
         path: Of the PNG file.
     """
-    from hedgezoo.figures import panels, save
-
     figure, axes = panels(1, 2, height=2.9)
     left, right = axes[0]
     arms = numbers["arms"]
@@ -282,7 +283,7 @@ def draw(numbers, path):
     left.invert_yaxis()
     left.set_xlim(left=0)
     left.set_xlabel("root mean square error, bp")
-    left.legend()
+    left.legend(loc="lower center", bbox_to_anchor=(0.35, 1.0), ncols=2)
     colours = ("#0072B2", "#009E73", "#CC79A7", "#D55E00")
     lines = ("-", (0, (4, 2)), (0, (1, 1.2)), (0, (6, 1, 1, 1)))
     for (name, found), colour, line in zip(
@@ -347,6 +348,9 @@ def card_section(arms, activations, cpu_seconds, settings):
             f"{verdict(arms)} Hidden activations on the clean surface, "
             f"{settings['activation_steps']} steps of Adam, bp: {reached}. "
             f"{cpu_seconds:.0f} CPU-seconds in all.",
+            "",
+            "![Error to noisy quotes and to the exact surface elsewhere, by regularisation; and "
+            "the error along the training by hidden activation](figures/overfitting.png)",
         ]
     )
 
@@ -377,6 +381,28 @@ def _with_error(found, name):
     return f"{found['mean'][name]:.1f}" + ("" if error is None else f" ± {error:.1f}")
 
 
+def evaluate(directory, store=None, quick=False, seed=0, console=None):
+    """Everything: numbers, and the figure in a folder.
+
+    Args:
+        directory: Where the figure goes.
+        store: Folder of finished trainings, or None.
+        quick: Whether to run it in small, in seconds.
+        seed: Added to the seeds of the runs.
+        console: For progress, or None.
+
+    Returns:
+        Dictionary of numbers, the arguments of `card_section`.
+    """
+    from hedgezoo.experiments.heston_calibration.finished_runs import FinishedRuns
+    from hedgezoo.experiments.measure_runs import said
+
+    sizes = QUICK if quick else Sizes()
+    numbers = measure(sizes, FinishedRuns(store), seed, lambda text: said(console, text))
+    draw(numbers, pathlib.Path(directory) / "overfitting.png")
+    return numbers
+
+
 def run(output, quick=False, seed=0, console=None):
     """Writes `overfitting.png`, `table.md` and `numbers.json`.
 
@@ -389,17 +415,30 @@ def run(output, quick=False, seed=0, console=None):
     Returns:
         Dictionary of numbers.
     """
-    from hedgezoo.experiments.heston_calibration.finished_runs import FinishedRuns
-    from hedgezoo.experiments.measure_runs import said
     from hedgezoo.experiments.results import results_folder, write_numbers
     from hedgezoo.presets import write_text
 
     output = pathlib.Path(output)
     store = output.with_name(f"{output.name}.runs") / ("quick" if quick else "full")
-    sizes = QUICK if quick else Sizes()
     with results_folder(output, experiment=NAME) as folder:
-        numbers = measure(sizes, FinishedRuns(store), seed, lambda text: said(console, text))
-        draw(numbers, folder / "overfitting.png")
+        numbers = evaluate(folder, store, quick, seed, console)
         write_text(folder / "table.md", card_section(**numbers) + "\n")
         write_numbers(folder, NAME, numbers)
     return numbers
+
+
+def report(recipe, model, directory, checkpoint=None):
+    """The experiment for the card of a preset: entries of `metadata.json`, and the figure.
+
+    Args:
+        recipe: Without effect.
+        model: Without effect: the experiment trains its own.
+        directory: Directory of the preset.
+        checkpoint: Directory from which a killed run resumes.
+
+    Returns:
+        The numbers, under `experiments`; `card_section` says them in words.
+    """
+    del recipe, model
+    store = None if checkpoint is None else pathlib.Path(checkpoint) / NAME
+    return {"experiments": {NAME: evaluate(pathlib.Path(directory) / "figures", store)}}

@@ -5,7 +5,7 @@ exact Markovian projection), a flat volatility (a placebo: nothing to find) and 
 variance far from its mean (mean reversion). A fifth model is fitted to a simulated history,
 because a surface does not tell how volatility clusters. What is found is put beside the truth.
 
-In full it takes about four minutes of one CPU. Calibrations that are finished are kept beside the
+In full it takes about three minutes of one CPU. Calibrations that are finished are kept beside the
 results, in `<output>.runs`, and not made again.
 """
 

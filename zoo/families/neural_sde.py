@@ -3,6 +3,22 @@
 from hedgezoo.families.family import Column, Family, number, use_section, versions
 from hedgezoo.families.metrics import Line, metric_lines, metric_table
 
+
+def _memory_lines(name, label):
+    """Lines of a correlation at each lag, simulated and of the history."""
+    lines = []
+    for lag in (1, 5, 20):
+        days = "a day" if lag == 1 else f"{lag} days"
+        lines += [
+            Line(f"{name}_{lag}", f"{label}, {days} apart, long paths", "{:.3f}"),
+            Line(f"{name}_{lag}_as_long", "the same, paths as long as the history", "{:.3f}"),
+            Line(f"{name}_{lag}_spread", "the same, from one such path to another, ±", "{:.3f}"),
+            Line(f"{name}_{lag}_history", "the same, history", "{:.3f}"),
+            Line(f"{name}_{lag}_beside", "the same, Gaussian vector autoregression", "{:.3f}"),
+        ]
+    return lines
+
+
 LINES = (
     Line("error_bp", "error to the quotes, bp", "{:.2f}"),
     Line("error_core_bp", "the same, where vega is above 0.1 √T", "{:.2f}"),
@@ -30,7 +46,32 @@ LINES = (
     Line("least_variance_reduction", "the same of the option with the least", "{:.1f}"),
     Line("control_bias_z", "mean gain of a hedge, standard errors (unbiased: about 1)", "{:.2f}"),
     Line("exotic_price", "price of the path-dependent option", "{:.5f}"),
+    # surfaces
+    Line("error_90_bp", "error of which 90 % of the surfaces stay below, bp", "{:.1f}"),
+    Line("error_mean_bp", "mean error of the surfaces, bp", "{:.1f}"),
+    Line("noisy_error_bp", "error if the quotes seen have independent errors of 10 bp", "{:.1f}"),
+    Line("flat_error_bp", "Black-Scholes at the volatility at the money: error, bp", "{:.0f}"),
+    Line("shape_error_bp", "the network without skew, curvature and term structure", "{:.0f}"),
+    # history
+    *_memory_lines("acf", "autocorrelation of sizes of daily returns"),
+    *_memory_lines("leverage", "correlation of a return with the size of one"),
+    Line("volatility", "volatility of daily returns, %", "{:.2f}", 100.0),
+    Line("volatility_history", "the same, history", "{:.2f}", 100.0),
+    Line("excess_kurtosis", "excess kurtosis of daily returns", "{:.1f}"),
+    Line("excess_kurtosis_history", "the same, history", "{:.1f}"),
+    Line("largest_move", "largest move of a simulated day, %", "{:.1f}", 100.0),
+    Line("largest_move_history", "the same, history", "{:.1f}", 100.0),
+    Line("log_likelihood", "log-likelihood per day, days that were fitted", "{:.3f}"),
+    Line("held_out_log_likelihood", "the same, days that were held out", "{:.3f}"),
+    Line("constant_log_likelihood", "the same, constant coefficients", "{:.3f}"),
 )
+# what the results are of, and on how many of them to judge in an example
+JUDGED = {
+    "quotes": ("fresh paths", 65536),
+    "joint": ("fresh paths", 65536),
+    "history": ("paths as long as the history", 64),
+    "amortised": ("fresh surfaces, of which errors are medians", 256),
+}
 USE = {
     "quotes": [
         "calls = model.price([0.9, 1.0, 1.1], maturities=[0.25, 1.0], paths=65536, seed=1)",
@@ -101,11 +142,13 @@ class NeuralSDEFamily(Family):
 
     def use(self, about):
         kind = about["recipe"]["kind"]
-        code = [*USE[kind], f'report = hedgezoo.evaluate("{about["name"]}", paths=65536)']
+        count = JUDGED[kind][1]
+        code = [*USE[kind], f'report = hedgezoo.evaluate("{about["name"]}", paths={count})']
         return use_section(about, code, SIGNATURES[kind])
 
     def results(self, about):
         judged = about["evaluation"]
+        what = JUDGED[about["recipe"]["kind"]][0]
         words = "Errors are root mean squares in basis points (1e-4) of volatility. "
         if not any(name.endswith("_bp") for name in about["metrics"]):
             words = ""
@@ -113,7 +156,7 @@ class NeuralSDEFamily(Family):
             [
                 "## Results",
                 "",
-                f"On {judged['paths']:,} fresh paths (seed {judged['seed']}), ± one standard "
+                f"On {judged['paths']:,} {what} (seed {judged['seed']}), ± one standard "
                 f"error. {words}".rstrip(),
                 "",
                 *metric_lines(about["metrics"], LINES),
@@ -122,7 +165,8 @@ class NeuralSDEFamily(Family):
 
     def training(self, about):
         recipe, facts = about["recipe"], about["training"]
-        steps = f"{recipe['steps']:,} steps" if recipe.get("steps") else "no gradient steps"
+        count = recipe.get("steps") or facts.get("steps")
+        steps = f"{count:,} steps" if count else "no gradient steps"
         return (
             "## Training\n\n"
             f"`hedgezoo train {about['name']}` (recipe `{recipe['module']}`, seed "

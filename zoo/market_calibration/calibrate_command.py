@@ -110,7 +110,7 @@ def plan(model="heston", method=NETWORK, **training):
     Example:
 
     >>> plan("bates", "levenberg_marquardt")
-    Plan(method='levenberg_marquardt', model='bates', preset=None)
+    Plan(method='levenberg_marquardt', model='bates', preset=None, training=None)
     """
     methods = (NETWORK, *CLASSICAL)
     if method not in methods:

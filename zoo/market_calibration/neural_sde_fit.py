@@ -10,6 +10,7 @@ from hedgezoo.market_calibration.model_fit import errors_by_maturity, fit_by_cla
 NEURAL_SDE = "neural_sde"
 _BASIS_POINTS = 1e4
 _STEPS = 96
+_VEGA_FLOOR, _POLISH_STEPS = 0.002, 80
 _LEAST_SPREAD = 1e-4  # bid and ask at one price: no quote is that certain
 
 
@@ -146,7 +147,11 @@ def fit_by_neural_sde(panel, steps=None, seed=0, held_out=0.2, verbose=0):
 
     began = time.perf_counter()
     quotes = surface_of(panel)
-    fitted, others = quotes.split(held_out, seed) if held_out else (quotes, None)
+    fitted, others = quotes, None
+    if held_out:
+        # between two fitted ones if there are enough: at the ends a smile is extrapolated
+        inner = len(quotes) - 2 * len(quotes.expiries)
+        fitted, others = quotes.split(held_out, seed, ends=round(held_out * len(quotes)) > inner)
     model = NeuralSDE(
         volatility=typical_volatility(quotes),
         maturities=quotes.expiries.tolist(),
@@ -155,7 +160,10 @@ def fit_by_neural_sde(panel, steps=None, seed=0, held_out=0.2, verbose=0):
         concentration=2.0,
         options={"seed": seed},
     )
-    options = {} if steps is None else {"steps": steps}
+    # a file's shortest options have little vega, and quotes all the same
+    options = {"vega_floor": _VEGA_FLOOR, "polish_steps": _POLISH_STEPS}
+    if steps is not None:
+        options["steps"] = steps
     if quotes.spread is not None:
         options["weights"] = "spread"
     result = model.calibrate(fitted, held_out=others, seed=seed, verbose=verbose, **options)

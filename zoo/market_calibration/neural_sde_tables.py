@@ -41,7 +41,7 @@ def fill(table, report):
             f"{result.model.count_params():,}",
             check and str(len(check.parameters)),
         ),
-        ("time, seconds", f"{fit.seconds:.1f}", check and f"{check.seconds:.1f}"),
+        ("time, seconds", f"{fit.seconds:.1f}", check and f"{check.seconds:.2f}"),
     ]
     table.add_column("")
     table.add_column("neural SDE", justify="right", no_wrap=True)

@@ -10,14 +10,13 @@ _HOMES = {
     "MarketFeatures": "hedgezoo.neural_sde.market_features",
     "SurfacePanels": "hedgezoo.neural_sde.amortised",
     "amortised_model": "hedgezoo.neural_sde.amortised",
-    "exotic_prices": "hedgezoo.neural_sde.exotics",
+    "exotic_prices": "hedgezoo.neural_sde.exotic_pricing",
     "fit_history": "hedgezoo.neural_sde.historical",
     "fit_surfaces": "hedgezoo.neural_sde.amortised",
     "forward_start": "hedgezoo.neural_sde.exotics",
     "historical_model": "hedgezoo.neural_sde.historical",
     "hedge_outcomes": "hedgezoo.neural_sde.joint_evaluation",
     "lookback": "hedgezoo.neural_sde.exotics",
-    "price_bounds": "hedgezoo.neural_sde.price_bounds",
     "volatility_explained": "hedgezoo.neural_sde.identification",
 }
 __all__ = list(_HOMES)

@@ -32,7 +32,7 @@ _EPOCH = 50  # steps between two looks at the held-out quotes
 _FINAL_RATE = 0.02  # last learning rate relative to the first
 _SAMPLE = 2**14  # fixed paths of the polish of a model with more than one factor
 _EVALUATION_SEED = 7919  # fresh paths: added to the seed of the training
-_POLISH_FLOOR = 0.1  # vega floor of the polish relative to that of the training: no noise
+_POLISH_FLOOR = 0.01  # vega floor of the polish relative to that of the training: no noise
 _EXACT_BP = 0.2  # below the discretisation error of prices: a polish that gets there ends
 _SETTLING = 0.1  # share of the training over which its error must have stopped falling
 
@@ -82,7 +82,7 @@ def calibrate(
         control: Control variate of the training: None, `"black_scholes"` (a shadow on the same
             increments) or `"hedge"` (a learned hedge).
         weights: `"vega"`, `"spread"` or shares `(N,)`, see `quote_weights`.
-        vega_floor: See `quote_weights`; the polish takes a tenth of it.
+        vega_floor: See `quote_weights`; the polish takes a hundredth of it.
         weight_decay: Of Adam, on the kernels and not on the biases.
         patience: Epochs, and then steps of the polish, without a lower error of the held-out quotes
             after which to stop; the weights of the lowest error are kept. None to take all steps.
@@ -160,7 +160,7 @@ def calibrate(
             history["held_out_bp"] = watched.errors
     done = history["step"][-1] if steps else 0
     skipped, in_a_row, first, lost = (int(count) for count in priced.skipped.numpy())
-    if done and skipped == done:
+    if skipped and not priced.optimizer.iterations.numpy():
         raise ValueError(
             f"`model` has paths that are not finite from the first step on: {lost} of {paths} in "
             "training step 0. Its weights are as they were. Bound the diffusion, or take shorter "

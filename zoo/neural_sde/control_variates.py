@@ -36,7 +36,7 @@ class ShadowControl(keras.layers.Layer):
     >>> quotes = SurfaceQuotes([1.0], [1.0], [0.2])
     >>> control = ShadowControl(quotes, steps=[1])
     >>> control(None, tf.constant([[[0.5]], [[-0.5]]])).numpy().round(3)
-    array([[ 0.003],
+    array([[ 0.004],
            [-0.08 ]], dtype=float32)
     """
 

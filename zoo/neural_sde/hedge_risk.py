@@ -127,7 +127,7 @@ def payoff_deviations(strikes, maturities, puts, volatility):
     Example:
 
     >>> payoff_deviations([1.0], [1.0], [False], 0.2).round(3)
-    array([0.129])
+    array([0.132])
     """
     strikes, maturities = (np.asarray(x, np.float64) for x in (strikes, maturities))
     deviation = volatility * np.sqrt(maturities)

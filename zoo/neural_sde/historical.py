@@ -41,9 +41,9 @@ def historical_model(history, memory="index", windows=(5.0, 60.0), **arguments):
     Example:
 
     >>> from hedgezoo.datasets import DailyHistory
-    >>> model = historical_model(DailyHistory.spx(), units=(8,))
-    >>> round(float(model.diffusion(spot=1.0, time=0.0)), 3)
-    0.157
+    >>> model = historical_model(DailyHistory.spx(), units=(8,), options={"seed": 1})
+    >>> bool(0.12 < model.diffusion(spot=1.0, time=0.0) < 0.24)  # that of the returns, nearly
+    True
     """
     from hedgezoo.neural_sde.model import NeuralSDE
 
@@ -96,6 +96,7 @@ class HistoryFit:
         held_out_log_likelihood: Of the last days, which were not; NaN if there were none.
         best_epoch: Epoch whose weights were kept, counted from 1.
         epochs: Epochs that were run.
+        steps: Training steps.
         history: Losses by epoch, as of Keras.
     """
 
@@ -104,6 +105,7 @@ class HistoryFit:
     held_out_log_likelihood: float
     best_epoch: int
     epochs: int
+    steps: int
     history: dict = dataclasses.field(repr=False)
 
 
@@ -217,6 +219,7 @@ def fit_history(
         -mean_loss(trained, rest) if last else float("nan"),
         _kept_epoch(losses, epochs // 3),
         len(losses["loss"]),
+        len(losses["loss"]) * steps,
         losses,
     )
 

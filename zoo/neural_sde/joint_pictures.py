@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from hedgezoo.figures import styled
+
 _MATURITY_COLOURS = ("#0072B2", "#009E73", "#D55E00", "#CC79A7", "#E69F00", "#56B4E9")
 
 
@@ -34,6 +36,7 @@ def joint_pictures(model, about):
     ]
 
 
+@styled
 def hedge_errors(model, seed=0, paths=2**13):
     """Residual deviation against the strike, a line for each maturity.
 
@@ -67,6 +70,7 @@ def hedge_errors(model, seed=0, paths=2**13):
     return figure
 
 
+@styled
 def positions(model):
     """Position over the spot for a few levels of the latent factor.
 

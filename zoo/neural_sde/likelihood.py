@@ -66,7 +66,6 @@ class GaussianEuler(keras.losses.Loss):
             scale = next(entries)
             shocks.append(left / scale)
             value += tf.math.log(scale) + 0.5 * tf.square(shocks[-1])
-            del row
         return value
 
     def get_config(self):

@@ -10,7 +10,7 @@ import dataclasses
 import numpy as np
 
 from hedgezoo.datasets.checks import check_array, check_one_of, check_positive
-from hedgezoo.datasets.daily_history import TRADING_DAY, DailyHistory
+from hedgezoo.datasets.daily_history import DailyHistory
 from hedgezoo.datasets.surface_quotes import SurfaceQuotes
 
 SURFACE_FEATURES = (
@@ -62,7 +62,7 @@ class MarketFeatures:
 
     >>> features = MarketFeatures(("atm_volatility", "skew_slope"))
     >>> features.of(SurfaceQuotes.heston()).round(3)
-    array([ 0.189, -0.566])
+    array([ 0.181, -0.341])
     """
 
     names: tuple = ("atm_volatility", "skew_slope", "term_slope", "realised_volatility")
@@ -218,8 +218,3 @@ def realised_noise(generator, shape):
         Positive numbers around 1.
     """
     return np.sqrt(generator.chisquare(_REALISED_DAYS, shape) / _REALISED_DAYS)
-
-
-def realised_days():
-    """Length of the window of the realised volatility in years."""
-    return _REALISED_DAYS * TRADING_DAY

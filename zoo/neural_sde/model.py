@@ -36,7 +36,9 @@ class NeuralSDE(PresetModel):
             `hedgezoo.neural_sde.coefficient_networks.StochasticVolatility`. `"historical"`:
             drift and volatility under the real-world measure.
         units: Widths of the hidden layers, 2–4 of 32–128 units.
-        activation: Hidden activation.
+        activation: Hidden activation. Calibrated to 126 quotes of a Heston surface (600 steps and
+            the polish, one seed), ReLU leaves 0.08 bp by Dupire's equation and 1.7 bp as simulated,
+            SiLU 1.8 and 2.7, tanh 6.2 and 6.4.
         volatility: Level of σ per √year before training, and the scale of its inputs.
         bounds: Lowest and highest σ.
         features: Names of market features (known today, constant along a path) on which the

@@ -61,13 +61,13 @@ def heat_map_picture(model, quotes=None, features=None, paths=2**14, seed=7):
     from hedgezoo.neural_sde.structure_plots import heat_maps
 
     last = model.maturities[-1] if quotes is None else float(quotes.expiries[-1])
-    times = np.linspace(0.01, 1.0, _TIMES) * last
-    found = volatility_map(model, times, paths=paths, seed=seed, features=features)
+    times = np.linspace(0.1, 1.0, _TIMES) ** 2 * last
+    found = volatility_map(model, times, share=0.05, paths=paths, seed=seed, features=features)
     factor = "" if model.states == 1 else ", with the latent factor at its start"
     return Picture(
         "volatility",
         heat_maps({"": found}, quotes),
-        f"The learned volatility σ(S, t){factor}. Only what 99 % of the paths visit is shown: "
+        f"The learned volatility σ(S, t){factor}. Only what 95 % of the paths visit is shown: "
         "beyond, no price depends on it.",
     )
 
@@ -117,7 +117,7 @@ def leverage_picture(model, features=None):
     from hedgezoo.neural_sde.structure import leverage
     from hedgezoo.neural_sde.structure_plots import leverage_curves
 
-    times = np.linspace(0.1, 1.0, 19) * model.maturities[-1]
+    times = np.linspace(0.25, 1.0, 16) ** 2 * model.maturities[-1]
     found = leverage(model, times, features)
     return Picture(
         "leverage",

@@ -8,8 +8,8 @@ from hedgezoo.datasets.checks import check_integer, check_not_negative
 
 _FIRST_DAMPING, _LOWEST, _HIGHEST = 1e-2, 1e-9, 1e4
 _LOWER, _RAISE = 0.1, 10.0
-_SETTLED = 0.01  # steps that lower the error by less than this share, three in a row, are the last
-_SLOW = 3
+_SETTLED = 0.005  # steps that lower the error by less than this share, four in a row, end it
+_SLOW = 4
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

@@ -106,7 +106,8 @@ class SampledPrices:
         parity = np.where(quotes.is_put, 1.0 - np.asarray(quotes.strikes), 0.0)
 
         def calls():
-            return tf.reduce_mean(priced(inputs), axis=0) + tf.constant(parity, tf.float32)
+            mean = tf.reduce_mean(priced(inputs), axis=0)
+            return mean + tf.constant(parity, mean.dtype)
 
         sources = [variable.value for variable in self.weights.variables]
 

@@ -12,7 +12,8 @@ from hedgezoo.datasets.surface_quotes import SurfaceQuotes
 from hedgezoo.losses.trainable_intercept import sum_over_replicas
 from hedgezoo.neural_sde.augmented_lagrangian import AugmentedLagrangian
 from hedgezoo.neural_sde.calibration_result import root_mean_square, simulated_errors
-from hedgezoo.neural_sde.exotics import Exotic, exotic_prices
+from hedgezoo.neural_sde.exotic_pricing import exotic_prices
+from hedgezoo.neural_sde.exotics import Exotic
 from hedgezoo.neural_sde.hedge_book import HedgeBook
 from hedgezoo.neural_sde.hedge_risk import batch_mean
 from hedgezoo.neural_sde.model import NeuralSDE

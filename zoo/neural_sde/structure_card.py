@@ -5,6 +5,8 @@ import types
 import numpy as np
 
 TIMES = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
+# from the first quoted maturity on: before, only the mean of the variance is known
+VARIANCE_TIMES = tuple(month / 12 for month in range(2, 13))
 SHOWN = (0.25, 0.5, 1.0)  # years at which slopes are shown
 _PATHS = 2**16
 _SEED = 4711
@@ -71,8 +73,8 @@ def numbers(model, volatility, variance=None):
 def _mean_reversion(model, kappa, theta, v0):
     from hedgezoo.neural_sde.structure import mean_reversion
 
-    found = mean_reversion(model, TIMES, _PATHS, _SEED)
-    exact = theta + (v0 - theta) * np.exp(-kappa * np.asarray(TIMES))
+    found = mean_reversion(model, VARIANCE_TIMES, _PATHS, _SEED)
+    exact = theta + (v0 - theta) * np.exp(-kappa * np.asarray(VARIANCE_TIMES))
     return {
         "kappa": [found.kappa, found.kappa_error, kappa],
         "theta": [found.theta, found.theta_error, theta],

@@ -14,6 +14,7 @@ _MARKERS = ("o", "s", "^", "D", "v")
 _DASHED = (0, (4, 2))
 _SHADE = "#7F7F7F"
 _MOST_COLUMNS = 3
+_LONG = 2.5  # years from which on a root of the time is shown, for its beginning to be seen
 _MARKS = (2, 3, 5, 7, 10, 12, 15, 20, 25, 30, 40, 50, 70, 100, 150, 200)  # of a scale of colours
 
 
@@ -34,7 +35,7 @@ def heat_maps(maps, quotes=None):
     rows = -(-len(maps) // columns)
     figure, axes = panels(rows, columns, height=2.9 if rows == 1 else 2.4)
     values = np.concatenate([100 * found.masked.ravel() for found in maps.values()])
-    low, high = np.nanquantile(values, [0.002, 0.998])
+    low, high = np.nanquantile(values, [0.005, 0.995])
     if high < 1.05 * low:  # a flat volatility must not be blown up to all colours
         low, high = low / 1.025, high * 1.025
     for axis, (title, found) in zip(axes.flat, maps.items(), strict=False):
@@ -64,6 +65,8 @@ def heat_maps(maps, quotes=None):
                 markersize=3.5,
                 label="quotes",
             )
+        if found.times[-1] > _LONG:
+            axis.set_xscale("function", functions=(np.sqrt, np.square))
         axis.set_ylim(bottom, top)
         axis.set_xlim(found.times[0], 1.01 * found.times[-1])
         axis.set_title(title)
@@ -290,6 +293,9 @@ def error_map(quotes, cases):
         axis.set_title(f"{title}: {rms:.1f} bp rms")
         axis.set_xlabel("strike / forward")
     axes[0, 0].set_ylabel("maturity, years")
+    if maturities.max() > _LONG:
+        axes[0, 0].set_yscale("function", functions=(np.sqrt, np.square))
+    axes[0, 0].set_ylim(bottom=0)
     bar = figure.colorbar(image, ax=axes, aspect=30, pad=0.02, extend="both")
     bar.set_label("model less quote, bp")
     return figure

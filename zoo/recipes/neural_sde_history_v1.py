@@ -21,8 +21,9 @@ RECIPE = HistoryRecipe(
         "known to within several per cent a year at best; do not trade on the drift.",
         "Increments of a day are Gaussian given the day before: there are no jumps, and a crash "
         "out of a calm market is rarer than in the data.",
-        "Autocorrelations of the history itself have standard errors of 0.04 to 0.08, most of "
-        "it due to March 2020; a model within 0.05 of them cannot be told from it, nor can others.",
+        "Autocorrelations of the history have standard errors of 0.03 to 0.08, mostly because of "
+        "March 2020. Long paths are within 0.05 of them; paths as long as the history lie up to "
+        "0.06 below on average, and differ from each other by 0.05.",
         "Beyond the range of the VIX in these years the coefficients stay as they are at its edge.",
         "SPY is not adjusted for dividends: its drift lacks about 2 % a year.",
     ),

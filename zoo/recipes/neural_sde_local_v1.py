@@ -2,10 +2,12 @@
 
 from hedgezoo.datasets import SurfaceQuotes
 from hedgezoo.datasets.surface_quotes import HESTON_PARAMETERS
+from hedgezoo.experiments import neural_sde_overfitting, neural_sde_structure
 from hedgezoo.layers import heston_local_volatility
 from hedgezoo.neural_sde import NeuralSDE
 from hedgezoo.neural_sde.structure_card import structure_report
 from hedgezoo.neural_sde_recipe import NeuralSDERecipe
+from hedgezoo.recipe import reports
 
 RECIPE = NeuralSDERecipe(
     name="neural_sde_local_v1",
@@ -18,7 +20,11 @@ RECIPE = NeuralSDERecipe(
     ),
     model=lambda: NeuralSDE(options={"seed": 1}),
     quotes=SurfaceQuotes.heston,
-    report=structure_report(lambda x, years: heston_local_volatility(HESTON_PARAMETERS, x, years)),
+    report=reports(
+        structure_report(lambda x, years: heston_local_volatility(HESTON_PARAMETERS, x, years)),
+        neural_sde_structure.report,
+        neural_sde_overfitting.report,
+    ),
     data=(
         "exact prices of the Heston model with κ = 1.5, θ = 0.04, ξ = 0.5, ρ = -0.7 and v₀ = 0.04, "
         "by Fourier integrals: 6 maturities from two months to a year, 21 strikes from 0.8 to 1.2 "

@@ -34,7 +34,7 @@ RECIPE = NeuralSDERecipe(
         "by Fourier integrals: 6 maturities from two months to a year, 21 strikes from 0.8 to 1.2 "
         "times the forward"
     ),
-    calibration={"steps": 400},
+    calibration={"steps": 1000},
     evaluation_paths=2**16,
     limits=(
         "Vanilla options fix the marginal laws of S alone. The latent factor is one of many with "

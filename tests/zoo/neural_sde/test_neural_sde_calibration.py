@@ -206,7 +206,7 @@ def test_a_smile_is_fitted_and_judged():
     assert result.pde_rms_bp < 3
     assert result.held_out_bp < 25
     # the simulation differs by its noise and its steps in time
-    assert np.abs(result.errors_bp - result.pde_errors_bp).max() < 25
+    assert np.abs(result.errors_bp - result.pde_errors_bp).max() < 40
     assert result.rms_core_bp <= result.rms_bp <= result.worst_bp
     assert result.model.market == fitted
     assert result.skipped_steps == 0

@@ -9,12 +9,11 @@ import tensorflow as tf
 from hedgezoo.datasets import payoffs
 from hedgezoo.datasets.heston_panels.heston_paths import heston_log_prices
 from hedgezoo.layers.heston.pricer import heston_call
+from hedgezoo.neural_sde.exotic_pricing import exotic_prices, heston_exotic_prices
 from hedgezoo.neural_sde.exotics import (
     Exotic,
     exotic_deviation,
-    exotic_prices,
     forward_start,
-    heston_exotic_prices,
     lookback,
     merged_times,
     path_state,

@@ -100,7 +100,8 @@ def test_finished_runs_are_not_made_again(tmp_path, monkeypatch, module):
     def counted(sizes, **options):
         calls.append(options)
         result = dict.fromkeys(joint.MEASURES, 1.0) | identified()["runs"][0]
-        return {**result, "bounds": identified()["bounds"], "cpu_seconds": 0.0}
+        bounds = {"bounds": identified()["bounds"]} if options.get("bounds") else {}
+        return {**result, **bounds, "cpu_seconds": 0.0}
 
     name = {joint: "trained", identification: "fitted"}[module]
     monkeypatch.setattr(module, name, counted)
@@ -114,9 +115,8 @@ def test_finished_runs_are_not_made_again(tmp_path, monkeypatch, module):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("module", [joint, identification])
-def test_quick_runs_from_end_to_end(tmp_path, module):
-    found = module.run(tmp_path / "out", quick=True)
-    assert read_numbers(tmp_path / "out")["settings"] == found["settings"]
-    assert len(list((tmp_path / "out").glob("*.png"))) == 1
-    assert module.card_section(**found).startswith("## ")
+def test_quick_run_from_end_to_end(tmp_path):
+    found = joint.run(tmp_path / "out", quick=True)
+    assert read_numbers(tmp_path / "out")["runs"] == found["runs"]
+    assert (tmp_path / "out" / "coupling.png").exists()
+    assert joint.card_section(**found).startswith("## ")

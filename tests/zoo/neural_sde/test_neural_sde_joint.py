@@ -135,13 +135,13 @@ def test_cooperative_gradient_is_that_of_error_plus_risk():
         start = variable.numpy()
         direction = rng.normal(size=start.shape)
         ends = []
-        for step in (1e-4, -1e-4):
+        for step in (1e-6, -1e-6):
             variable.assign(start + step * direction)
             ends.append(exact())
         variable.assign(start)
-        expected = (ends[0] - ends[1]) / 2e-4
+        expected = (ends[0] - ends[1]) / 2e-6
         np.testing.assert_allclose(
-            np.sum(slope * direction), expected, rtol=1e-3, atol=1e-2, err_msg=variable.path
+            np.sum(slope * direction), expected, rtol=1e-5, atol=1e-3, err_msg=variable.path
         )
 
 

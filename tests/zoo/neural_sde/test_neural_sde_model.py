@@ -411,3 +411,14 @@ def test_wrong_inputs_of_a_call():
         model_of("local", features=("a",)).simulate(0, 4, [1.0])
     with pytest.raises(ValueError, match="`price_by_pde`"):
         model_of("stochastic").price_by_pde([1.0], [1.0])
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_half_precision_networks_give_single_precision_paths(kind):
+    settings = {"maturities": [0.1], "steps_per_year": 24}
+    model = model_of(kind, dtype="mixed_bfloat16", **settings)
+    single = model_of(kind, **settings)
+    single.set_weights(model.get_weights())
+    spot = model.simulate(0, 16, [0.1])["spot"]
+    assert spot.dtype == tf.float32
+    np.testing.assert_allclose(spot, single.simulate(0, 16, [0.1])["spot"], atol=2e-3)

@@ -158,9 +158,9 @@ def test_features_choose_the_surface():
     kernel = model.network.network.kernels[0]
     kernel.assign(kernel * 3)
     prices = [model.price(1.0, 0.5, 2**10, features=[x]).price[0, 0] for x in (-1.0, 1.0)]
-    assert abs(prices[0] - prices[1]) > 1e-4
+    assert abs(prices[0] - prices[1]) > 1e-3
     exact = [model.price_by_pde([1.0], [0.5], features=[x]).price[0, 0] for x in (-1.0, 1.0)]
-    np.testing.assert_allclose(prices, exact, atol=1e-4)
+    np.testing.assert_allclose(prices, exact, atol=3e-4)  # of 24 steps a year
     with pytest.raises(ValueError, match="`features`"):
         model.price([1.0], [0.5])
 

@@ -10,6 +10,8 @@ from hedgezoo.neural_sde.structure.model_values import (
     replicated_paths,
 )
 
+_LEAST_MOVE = 0.01  # range of the variance relative to its mean, below which no speed is sought
+
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class MeanReversion:
@@ -83,8 +85,9 @@ def mean_reversion(model, times, paths=2**14, seed=0, features=None):
     curves = np.array([(run["volatility"] ** 2).mean(axis=0) for run in runs])
     variance, error = mean_and_error(curves)
     kappa, theta, v0 = exponential_fit(times, variance)
-    if not (_slowest(times) * 1.02 < kappa < _fastest(times) / 1.02):
-        # a line, or a step: no exponential fits it better than the end of what is sought
+    still = np.ptp(variance) < _LEAST_MOVE * variance.mean()
+    if still or not (_slowest(times) * 1.02 < kappa < _fastest(times) / 1.02):
+        # constant, a line or a step: an exponential with any speed, or with none that is sought
         unknown = float("nan")
         return MeanReversion(times, variance, error, *([unknown] * 7))
     decay = np.exp(-kappa * times)

@@ -34,7 +34,7 @@ def daily_returns(model, years=10.0, paths=256, seed=0, features=None, days_per_
     """Log returns of simulated days.
 
     Args:
-        model: With a method `simulate(seed, paths, times)`.
+        model: With a method `simulate(seed, paths, times, first_path=0)`.
         years: Length of each path.
         paths: Number of paths N.
         seed: Integer.
