@@ -86,8 +86,9 @@ USE = {
         "mu = model.drift(spot=1.0, time=0.0, factor=today)  # per year",
     ],
     "amortised": [
-        "quotes = hedgezoo.datasets.SurfaceQuotes.heston()",
         "from hedgezoo.neural_sde import MarketFeatures",
+        "",
+        "quotes = hedgezoo.datasets.SurfaceQuotes.heston()",
         "features = MarketFeatures(model.feature_names).of(quotes)  # today's level, skew, ...",
         "calls = model.price([0.9, 1.0, 1.1], [0.25, 1.0], paths=65536, features=features)",
     ],

@@ -67,6 +67,9 @@ class CoefficientNetwork(keras.layers.Layer):
         onset: Years below which nothing changes any more, such as half the first maturity, for data
             from weeks to years: x / √t then keeps its scale down to there, and the network also
             sees log t. None for 2 % of the horizon, and no log t.
+        span: Lowest and highest spot over forward, such as a little beyond the quoted strikes:
+            outside, coefficients stay as at the edge. None to let the network extrapolate; its
+            volatility may then grow with the spot, and the price's mean rest on a few paths.
         seed: Integer that the initial weights follow from, or None.
         feature_center: What is subtracted from the features, a number or one per feature.
         feature_scale: What they are then divided by, a positive number or one per feature.
@@ -108,6 +111,7 @@ class CoefficientNetwork(keras.layers.Layer):
         dropout=0.0,
         horizon=1.0,
         onset=None,
+        span=None,
         seed=None,
         feature_center=0.0,
         feature_scale=1.0,
@@ -130,6 +134,15 @@ class CoefficientNetwork(keras.layers.Layer):
         self.dropout = float(dropout)
         self.horizon = float(horizon)
         self.onset = None if onset is None else float(onset)
+        self.span = None
+        if span is not None:
+            low, high = check_array("span", span, {"(2,)": (2,)}).tolist()
+            if not 0 < low < 1 < high:
+                raise ValueError(
+                    f"`span` must be two spots over forward, one below and one above 1. "
+                    f"Received: span={span}"
+                )
+            self.span = (low, high)
         self.seed = seed
         shapes = {"()": (), "(f,)": (self.features,)}
         self.feature_center = check_array("feature_center", feature_center, shapes).tolist()
@@ -205,7 +218,10 @@ class CoefficientNetwork(keras.layers.Layer):
         unit = self.volatility * math.sqrt(self.horizon)
         start = _START if self.onset is None else self.onset / self.horizon
         deviation = tf.sqrt(share + start)
-        standard = tf.clip_by_value(state[:, :1] / (unit * deviation), -_DEVIATIONS, _DEVIATIONS)
+        spot = state[:, :1]
+        if self.span is not None:
+            spot = tf.clip_by_value(spot, *map(math.log, self.span))
+        standard = tf.clip_by_value(spot / (unit * deviation), -_DEVIATIONS, _DEVIATIONS)
         columns = [
             0.8 * standard * deviation,
             # a smooth function of t would not tell the first weeks apart
@@ -276,6 +292,7 @@ class CoefficientNetwork(keras.layers.Layer):
             "dropout": self.dropout,
             "horizon": self.horizon,
             "onset": self.onset,
+            "span": self.span,
             "seed": self.seed,
             "feature_center": self.feature_center,
             "feature_scale": self.feature_scale,

@@ -4,6 +4,8 @@ from hedgezoo.datasets import SurfaceQuotes
 from hedgezoo.neural_sde import NeuralSDE
 from hedgezoo.neural_sde_recipe import LIQUID, NeuralSDERecipe
 
+SPAN = (0.4, 2.0)  # of spots over forward; quoted strikes lie from 0.5 to 1.5
+
 
 def quotes():
     """The chain that is shipped: 155 quotes at 12 maturities, 9 days to 5.8 years."""
@@ -23,7 +25,7 @@ RECIPE = NeuralSDERecipe(
         volatility=0.25,
         maturities=quotes().expiries.tolist(),
         concentration=2.0,
-        options={"seed": 1},
+        options={"seed": 1, "span": SPAN},
     ),
     quotes=quotes,
     data=(
@@ -38,8 +40,8 @@ RECIPE = NeuralSDERecipe(
     limits=(
         "One day of one index. Strikes are relative to the forward of their maturity, prices "
         "undiscounted and per unit of that forward.",
-        "Beyond the quoted strikes and maturities σ is extrapolated; after the last maturity it no "
-        "longer depends on the time.",
+        "Beyond the quoted strikes and maturities σ is extrapolated: below 0.4 and above 2 times "
+        "the forward it stays as there, and after the last maturity as at that.",
         "Vanilla options fix the marginal laws of S alone, not the dynamics: prices of exotic "
         "options are those of local volatility, one model among many with these quotes.",
     ),

@@ -31,6 +31,27 @@ def with_random_weights(model, scale, seed=0):
 
 
 @pytest.mark.parametrize("kind", KINDS)
+def test_volatility_stays_as_at_the_edge_of_its_span(kind):
+    model = with_random_weights(model_of(kind, options={"span": (0.5, 1.6)}), scale=0.3)
+    time = np.array([0.5, 0.9])
+    inside, edges, outside = (
+        model.diffusion(np.array(spot)[:, np.newaxis], time).numpy()
+        for spot in ((0.6, 1.4), (0.5, 1.6), (0.2, 4.0))
+    )
+    np.testing.assert_allclose(outside, edges, rtol=1e-5)
+    assert np.abs(inside / edges - 1).min() > 1e-3
+    again = NeuralSDE.from_config(model.get_config())
+    assert again.options["span"] == (0.5, 1.6)
+    assert tuple(again.network.span) == (0.5, 1.6)
+
+
+@pytest.mark.parametrize("span", [(1.1, 2.0), (0.5, 0.9), (0.0, 2.0), (0.5,), "wide"])
+def test_span_that_is_none(span):
+    with pytest.raises(ValueError, match="`span`"):
+        NeuralSDE(options={"span": span})
+
+
+@pytest.mark.parametrize("kind", KINDS)
 def test_starts_near_the_given_volatility_without_a_drift(kind):
     model = model_of(kind, volatility=0.3)
     spot, time = np.linspace(0.7, 1.3, 7)[:, np.newaxis], np.array([0.0, 0.1, 1.0, 5.0])
