@@ -3,7 +3,7 @@
 Everything is imported when it is first used, so `import hedgezoo` does not wait for TensorFlow.
 """
 
-import importlib
+from hedgezoo.lazy import lazy_names
 
 __version__ = "0.1.0"
 
@@ -39,17 +39,4 @@ _MODULES = (
 )
 __all__ = [*_HOMES, *_MODULES]
 
-
-def __getattr__(name):
-    if name in _HOMES:
-        value = getattr(importlib.import_module(_HOMES[name]), name)
-    elif name in _MODULES:
-        value = importlib.import_module(f"hedgezoo.{name}")
-    else:
-        raise AttributeError(f"module 'hedgezoo' has no attribute {name!r}")
-    globals()[name] = value
-    return value
-
-
-def __dir__():
-    return sorted([*globals(), *__all__])
+__getattr__, __dir__ = lazy_names(__name__, _HOMES, _MODULES)

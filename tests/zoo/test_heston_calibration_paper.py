@@ -8,8 +8,8 @@ import pytest
 
 from hedgezoo.datasets.heston_panels import NOISE_CASES
 from hedgezoo.experiments import heston_calibration_paper as experiment
+from hedgezoo.experiments.finished_runs import FinishedRuns
 from hedgezoo.experiments.heston_calibration import accuracy, claims, timing, training_runs
-from hedgezoo.experiments.heston_calibration.finished_runs import FinishedRuns
 from hedgezoo.experiments.heston_calibration.sizes import FULL, QUICK
 from hedgezoo.experiments.heston_calibration.training_cases import ABLATIONS, CONVERGENCE
 

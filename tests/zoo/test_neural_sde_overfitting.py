@@ -8,7 +8,7 @@ import pytest
 
 from hedgezoo import experiments
 from hedgezoo.experiments import neural_sde_overfitting as overfitting
-from hedgezoo.experiments.heston_calibration.finished_runs import FinishedRuns
+from hedgezoo.experiments.finished_runs import FinishedRuns
 
 
 @pytest.fixture(scope="module")

@@ -62,11 +62,11 @@ def test_quick_run(tmp_path, monkeypatch):
         raise AssertionError("calibrated again")
 
     case = neural_sde_cases.CASES["cev"]
-    from hedgezoo.experiments.heston_calibration.finished_runs import FinishedRuns
+    from hedgezoo.experiments.finished_runs import FinishedRuns
     from hedgezoo.neural_sde import NeuralSDE
 
     monkeypatch.setattr(NeuralSDE, "calibrate", refuse)
-    runs = FinishedRuns(tmp_path / "out.runs")
+    runs = FinishedRuns(tmp_path / "out.runs" / "quick")
     sizes = neural_sde_cases.QUICK
     model, summary, kept = neural_sde_cases.calibrated(case, sizes, 0, runs, "cev")
     assert kept

@@ -443,7 +443,7 @@ def evaluate(directory, store, quick=False, seed=0, console=None):
     Returns:
         Dictionary of numbers, the arguments of `card_section`.
     """
-    from hedgezoo.experiments.heston_calibration.finished_runs import FinishedRuns
+    from hedgezoo.experiments.finished_runs import FinishedRuns
     from hedgezoo.experiments.measure_runs import said
 
     sizes = QUICK if quick else Sizes()
@@ -464,14 +464,9 @@ def run(output, quick=False, seed=0, console=None):
     Returns:
         Dictionary of numbers.
     """
-    from hedgezoo.experiments.results import results_folder, write_numbers
+    from hedgezoo.experiments.results import keep_results
 
-    output = pathlib.Path(output)
-    store = output.with_name(f"{output.name}.runs") / ("quick" if quick else "full")
-    with results_folder(output, experiment=NAME) as folder:
-        numbers = evaluate(folder, store, quick, seed, console)
-        write_numbers(folder, NAME, numbers)
-    return numbers
+    return keep_results(output, NAME, evaluate, quick, seed, console)
 
 
 def report(recipe, model, directory, checkpoint=None):

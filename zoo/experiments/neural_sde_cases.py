@@ -130,7 +130,7 @@ def calibrated(case, sizes, seed=0, runs=None, name="case"):
     Returns:
         Tuple of the `NeuralSDE`, its summary, and whether it was there.
     """
-    from hedgezoo.experiments.heston_calibration.finished_runs import FinishedRuns
+    from hedgezoo.experiments.finished_runs import FinishedRuns
     from hedgezoo.neural_sde import NeuralSDE
 
     quotes = case.quotes()

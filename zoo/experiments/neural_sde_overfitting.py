@@ -11,6 +11,7 @@ import time
 
 import numpy as np
 
+from hedgezoo.experiments.results import card_report, keep_results
 from hedgezoo.figures import panels, save, styled
 
 NAME = "neural_sde_overfitting"
@@ -394,7 +395,7 @@ def evaluate(directory, store=None, quick=False, seed=0, console=None):
     Returns:
         Dictionary of numbers, the arguments of `card_section`.
     """
-    from hedgezoo.experiments.heston_calibration.finished_runs import FinishedRuns
+    from hedgezoo.experiments.finished_runs import FinishedRuns
     from hedgezoo.experiments.measure_runs import said
 
     sizes = QUICK if quick else Sizes()
@@ -415,30 +416,7 @@ def run(output, quick=False, seed=0, console=None):
     Returns:
         Dictionary of numbers.
     """
-    from hedgezoo.experiments.results import results_folder, write_numbers
-    from hedgezoo.presets import write_text
-
-    output = pathlib.Path(output)
-    store = output.with_name(f"{output.name}.runs") / ("quick" if quick else "full")
-    with results_folder(output, experiment=NAME) as folder:
-        numbers = evaluate(folder, store, quick, seed, console)
-        write_text(folder / "table.md", card_section(**numbers) + "\n")
-        write_numbers(folder, NAME, numbers)
-    return numbers
+    return keep_results(output, NAME, evaluate, quick, seed, console, ("table.md", card_section))
 
 
-def report(recipe, model, directory, checkpoint=None):
-    """The experiment for the card of a preset: entries of `metadata.json`, and the figure.
-
-    Args:
-        recipe: Without effect.
-        model: Without effect: the experiment trains its own.
-        directory: Directory of the preset.
-        checkpoint: Directory from which a killed run resumes.
-
-    Returns:
-        The numbers, under `experiments`; `card_section` says them in words.
-    """
-    del recipe, model
-    store = None if checkpoint is None else pathlib.Path(checkpoint) / NAME
-    return {"experiments": {NAME: evaluate(pathlib.Path(directory) / "figures", store)}}
+report = card_report(NAME, evaluate)

@@ -16,6 +16,7 @@ import numpy as np
 
 from hedgezoo.experiments.neural_sde_cases import CASES, FULL, QUICK, calibrated
 from hedgezoo.experiments.neural_sde_claims import card_section, gates, number_or_none, told
+from hedgezoo.experiments.results import card_report, keep_results
 
 __all__ = ["card_section", "report", "run"]
 
@@ -149,7 +150,7 @@ def evaluate(directory, store=None, quick=False, seed=0, console=None):
     Returns:
         Dictionary of numbers, the arguments of `card_section`.
     """
-    from hedgezoo.experiments.heston_calibration.finished_runs import FinishedRuns
+    from hedgezoo.experiments.finished_runs import FinishedRuns
     from hedgezoo.experiments.measure_runs import said
 
     sizes = QUICK if quick else FULL
@@ -218,30 +219,7 @@ def run(output, quick=False, seed=0, console=None):
     Returns:
         Dictionary of numbers.
     """
-    from hedgezoo.experiments.results import results_folder, write_numbers
-
-    output = pathlib.Path(output)
-    with results_folder(output, experiment=NAME) as folder:
-        store = output.with_name(f"{output.name}.runs")
-        results = evaluate(folder, store, quick, seed, console)
-        write_numbers(folder, NAME, results)
-    return results
+    return keep_results(output, NAME, evaluate, quick, seed, console)
 
 
-def report(recipe, model, directory, checkpoint=None):
-    """The experiment for the card of a preset: entries of `metadata.json`, and figures.
-
-    Args:
-        recipe: Without effect.
-        model: Without effect: the experiment calibrates its own.
-        directory: Directory of the preset.
-        checkpoint: Directory from which a killed run resumes.
-
-    Returns:
-        The numbers, under `experiments`; `card_section` says them in words.
-    """
-    del recipe, model
-    store = None if checkpoint is None else pathlib.Path(checkpoint) / NAME
-    figures = pathlib.Path(directory) / "figures"
-    figures.mkdir(exist_ok=True)
-    return {"experiments": {NAME: evaluate(figures, store)}}
+report = card_report(NAME, evaluate)

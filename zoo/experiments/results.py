@@ -30,6 +30,51 @@ class results_folder(new_directory):
         super().__init__(output, replace=_written_by(pathlib.Path(output), experiment))
 
 
+def keep_results(output, experiment, evaluate, quick=False, seed=0, console=None, text=None):
+    """Runs an experiment that can resume, and leaves its figures and numbers in a folder.
+
+    Args:
+        output: Folder. Parts that are finished are kept beside it, in `<output>.runs`.
+        experiment: Name of the experiment.
+        evaluate: Function of (directory, store, quick, seed, console) that draws the figures into
+            the directory and returns the numbers; finished parts are in the folder `store`.
+        quick, seed, console: Passed on.
+        text: Optional pair of a file name and a function of the numbers, as keywords, to its text.
+
+    Returns:
+        Dictionary of numbers.
+    """
+    output = pathlib.Path(output)
+    store = output.with_name(f"{output.name}.runs") / ("quick" if quick else "full")
+    with results_folder(output, experiment=experiment) as folder:
+        numbers = evaluate(folder, store, quick, seed, console)
+        if text is not None:
+            write_text(pathlib.Path(folder) / text[0], text[1](**numbers) + "\n")
+        write_numbers(folder, experiment, numbers)
+    return numbers
+
+
+def card_report(experiment, evaluate):
+    """A recipe's `report` that runs an experiment for the card, whatever the model is.
+
+    Args:
+        experiment: Name of the experiment.
+        evaluate: As in `keep_results`.
+
+    Returns:
+        Function like `hedgezoo.recipe.Recipe.report`.
+    """
+
+    def report(recipe, model, directory, checkpoint=None):
+        del recipe, model
+        figures = pathlib.Path(directory) / "figures"
+        figures.mkdir(exist_ok=True)
+        store = None if checkpoint is None else pathlib.Path(checkpoint) / experiment
+        return {"experiments": {experiment: evaluate(figures, store)}}
+
+    return report
+
+
 def write_numbers(folder, experiment, numbers):
     """Writes the numbers of an experiment, `numbers.json`.
 

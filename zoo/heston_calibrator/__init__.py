@@ -1,18 +1,8 @@
 """Calibration of the Heston and Bates models by a network and a few exact Gauss-Newton steps."""
 
-import importlib
+from hedgezoo.lazy import lazy_names
 
 _HOMES = {"HestonCalibrator": "hedgezoo.heston_calibrator.calibrator"}
 __all__ = list(_HOMES)
 
-
-def __getattr__(name):
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(importlib.import_module(_HOMES[name]), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__():
-    return sorted([*globals(), *__all__])
+__getattr__, __dir__ = lazy_names(__name__, _HOMES)

@@ -3,15 +3,12 @@
 Modules are imported when they are used: a file is checked before TensorFlow is loaded.
 """
 
-import importlib
+from hedgezoo.lazy import lazy_names
 
-_HOMES = {"QuotePanel": "quote_panel", "read_quotes": "quote_file"}
+_HOMES = {
+    "QuotePanel": "hedgezoo.market_calibration.quote_panel",
+    "read_quotes": "hedgezoo.market_calibration.quote_file",
+}
 __all__ = list(_HOMES)
 
-
-def __getattr__(name):
-    if name not in _HOMES:
-        raise AttributeError(f"module 'hedgezoo.market_calibration' has no attribute {name!r}")
-    value = getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
-    globals()[name] = value
-    return value
+__getattr__, __dir__ = lazy_names(__name__, _HOMES)

@@ -1,6 +1,6 @@
 """Neural stochastic differential equations: learned dynamics, calibrated to option prices."""
 
-import importlib
+from hedgezoo.lazy import lazy_names
 
 _HOMES = {
     "NeuralSDE": "hedgezoo.neural_sde.model",
@@ -21,14 +21,4 @@ _HOMES = {
 }
 __all__ = list(_HOMES)
 
-
-def __getattr__(name):
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(importlib.import_module(_HOMES[name]), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__():
-    return sorted([*globals(), *__all__])
+__getattr__, __dir__ = lazy_names(__name__, _HOMES)

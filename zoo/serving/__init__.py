@@ -4,22 +4,16 @@ Imported when first used: the process that loads a SavedModel through the C libr
 this package too, and must not wait for TensorFlow's Python side.
 """
 
-import importlib
+from hedgezoo.lazy import lazy_names
 
 _HOMES = {
-    "Signature": "saved_model",
-    "check_saved_model": "saved_model_checks",
-    "export": "saved_model",
-    "load_with_c_api": "saved_model_c_api",
-    "query_locally": "saved_model",
-    "request_body": "saved_model",
+    "Signature": "hedgezoo.serving.saved_model",
+    "check_saved_model": "hedgezoo.serving.saved_model_checks",
+    "export": "hedgezoo.serving.saved_model",
+    "load_with_c_api": "hedgezoo.serving.saved_model_c_api",
+    "query_locally": "hedgezoo.serving.saved_model",
+    "request_body": "hedgezoo.serving.saved_model",
 }
 __all__ = list(_HOMES)
 
-
-def __getattr__(name):
-    if name not in _HOMES:
-        raise AttributeError(f"module 'hedgezoo.serving' has no attribute {name!r}")
-    value = getattr(importlib.import_module(f"hedgezoo.serving.{_HOMES[name]}"), name)
-    globals()[name] = value
-    return value
+__getattr__, __dir__ = lazy_names(__name__, _HOMES)

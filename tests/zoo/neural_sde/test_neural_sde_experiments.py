@@ -8,7 +8,7 @@ import pytest
 from hedgezoo.datasets import SurfaceQuotes
 from hedgezoo.experiments import joint_neural_sde_hedge as joint
 from hedgezoo.experiments import neural_sde_identification as identification
-from hedgezoo.experiments.heston_calibration.finished_runs import FinishedRuns
+from hedgezoo.experiments.finished_runs import FinishedRuns
 from hedgezoo.experiments.results import read_numbers
 
 
