@@ -11,22 +11,16 @@ from hedgezoo.datasets.market import simulated_batches
 from hedgezoo.datasets.shuffle import shuffled_rows
 from hedgezoo.datasets.surface_quotes import BASIS_POINT
 from hedgezoo.layers.black_scholes import european_vega
-from hedgezoo.neural_sde.market_features import MarketFeatures, realised_noise
+from hedgezoo.neural_sde.market_features import (
+    SURFACE_FEATURES,
+    MarketFeatures,
+    realised_noise,
+)
 from hedgezoo.neural_sde.objective import VEGA_FLOOR
 from hedgezoo.neural_sde.panel_prices import PanelPrices
 
 # all that a parabola per tenor tells of a surface
-SHAPE_FEATURES = (
-    "atm_volatility",
-    "skew_slope",
-    "curvature",
-    "short_slope",
-    "long_slope",
-    "short_skew_slope",
-    "long_skew_slope",
-    "short_curvature",
-    "long_curvature",
-)
+SHAPE_FEATURES = tuple(name for name in SURFACE_FEATURES if name != "term_slope")
 _FINAL_RATE = 0.01
 _MIDDLE = 0.5  # years
 _SEEN = 9  # quotes per maturity of the smiles that features are computed from

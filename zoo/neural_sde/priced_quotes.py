@@ -5,6 +5,7 @@ import tensorflow as tf
 
 from hedgezoo.losses.trainable_intercept import sum_over_replicas
 from hedgezoo.neural_sde.control_variates import make_control, payoffs
+from hedgezoo.neural_sde.replicated_steps import guarded_apply
 
 
 class PricedQuotes(keras.Model):
@@ -126,7 +127,9 @@ class PricedQuotes(keras.Model):
         bad = tf.cast(~tf.reduce_all(finite), tf.int64)
         bad, lost = tf.unstack(sum_over_replicas(tf.stack([bad, lost])))
         good = tf.equal(bad, 0)
-        self._step(gradients, weights, good)
+        if not self.optimizer.built:
+            self.optimizer.build(weights)
+        guarded_apply(self.optimizer, gradients, weights, good)
         self._count(good, lost)
         replicas = tf.cast(tf.distribute.get_strategy().num_replicas_in_sync, loss.dtype)
         return self._log(loss * replicas, good, tf.shape(predicted)[0])
@@ -137,27 +140,6 @@ class PricedQuotes(keras.Model):
         loss = self._compute_loss(x=x, y=y, y_pred=predicted, training=False)
         replicas = tf.cast(tf.distribute.get_strategy().num_replicas_in_sync, loss.dtype)
         return self._log(loss * replicas, True, tf.shape(predicted)[0])
-
-    def _step(self, gradients, weights, good):
-        """A step of the optimizer, taken back unless it is good."""
-        gradients = [tf.where(good, part, tf.zeros_like(part)) for part in gradients]
-        if not self.optimizer.built:
-            self.optimizer.build(weights)
-        kept = [variable.value for variable in (*weights, *self.optimizer.variables)]
-        before = [tf.identity(variable) for variable in kept]
-        self.optimizer.apply(gradients, weights)
-
-        def restore(strategy, *before):
-            for variable, old in zip(kept, before, strict=True):
-                strategy.extended.update(
-                    variable,
-                    lambda variable, old, good: variable.assign(tf.where(good, variable, old)),
-                    args=(old, good),
-                    group=False,
-                )
-
-        context = tf.distribute.get_replica_context()
-        context.merge_call(restore, args=before)
 
     def _count(self, good, lost):
         total, row, first, paths = tf.unstack(tf.convert_to_tensor(self.skipped.value))
