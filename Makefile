@@ -2,6 +2,7 @@
 # a virtual environment in .venv, filled from requirements.lock. PYTHON=... picks the interpreter.
 
 VENV := .venv
+WORKERS := 2
 RUN := $(VENV)/bin
 PIP := -m pip --disable-pip-version-check --no-input
 
@@ -29,7 +30,8 @@ unexport PYTHONPATH
 
 help:
 	@echo "make demo   hedge a sold option with a pretrained network, beside today's methods"
-	@echo "make test   lint and run the whole test suite; PYTEST_ARGS=... are passed on"
+	@echo "make test   lint and run the whole test suite in two processes; WORKERS=1 in one, and"
+	@echo "            PYTEST_ARGS=... are passed on"
 	@echo "make lint   ruff only; make lint FIX=1 repairs what it can"
 	@echo "make bench  compare speed and memory with PFHedge, in an environment of its own"
 	@echo "make readme  bring the table of presets in the README up to date"
@@ -39,9 +41,10 @@ help:
 demo: setup
 	@$(RUN)/hedgezoo demo $(DEMO_ARGS)
 
-# -P keeps the checkout, whose folder datasets/ would shadow a package of that name, off sys.path
+# -P keeps the checkout, whose folder datasets/ would shadow a package of that name, off sys.path.
+# A file of tests stays in one process: its fixtures train and export models.
 test: lint
-	@$(RUN)/python -P -m pytest $(PYTEST_ARGS)
+	@$(RUN)/python -P -m pytest --numprocesses $(WORKERS) --dist loadfile $(PYTEST_ARGS)
 
 lint: setup
 	@$(RUN)/ruff check $(if $(FIX),--fix) .
