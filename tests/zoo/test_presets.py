@@ -67,12 +67,21 @@ NEEDED = {
         "cpu_milliseconds/single",
         "cpu_milliseconds/levenberg_marquardt",
     ),
+    # kinds of neural SDEs
+    "quotes": ("error_bp", "worst_bp", "missed", "martingale_z", "arbitrage_free"),
+    "joint": ("error_bp", "hedge_deviation", "black_scholes_hedge_deviation", "variance_reduction"),
+    "history": ("acf_1", "acf_5", "acf_20", "acf_1_history", "held_out_log_likelihood"),
+    "amortised": ("error_bp", "error_90_bp", "flat_error_bp"),
 }
 UNCERTAIN = {
     "hedge": NEEDED["hedge"],
     "measure": ("relative_entropy", "retrained/p", "retrained/q"),
     "simulator": (),
     "calibrator": ("plus_minus_15_bp/error_to_quotes_bp", "plus_minus_15_bp/coverage"),
+    "quotes": ("error_bp",),
+    "joint": ("error_bp", "hedge_deviation"),
+    "history": ("acf_1", "acf_1_history"),
+    "amortised": ("error_bp", "error_90_bp"),
 }
 HEADLINES = {
     "hedge": (("price",), {"paths": 2**15, "exact": False, "baselines": False}),
@@ -87,6 +96,10 @@ HEADLINES = {
         ),
         {"paths": 512, "noises": ("gaussian_half_bp", "plus_minus_15_bp")},
     ),
+    "quotes": (("error_core_bp", "arbitrage_free"), {"paths": 2**16}),
+    "joint": (("hedge_deviation", "exotic_price"), {"paths": 2**15}),
+    "history": (("acf_1", "acf_20"), {"paths": 64}),
+    "amortised": (("error_bp", "error_90_bp"), {"paths": 256}),
 }
 LEARNS_BY_STEPS = ("hedge", "measure", "calibrator")
 
@@ -112,6 +125,11 @@ def test_every_recipe_is_shipped():
     assert recipe_names() == NAMES
 
 
+def kind_of(about):
+    """What decides which metrics there are: the family, or the kind of neural SDE."""
+    return about["recipe"]["kind"] if about["family"] == "neural_sde" else about["family"]
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_files_are_those_of_the_manifest(name):
     assert hedgezoo.verify(name) >= 8
@@ -127,8 +145,8 @@ def test_metadata_has_the_schema(name):
         assert set(metric) == {"value", "stderr"}
         assert np.isfinite(metric["value"])
         assert metric["stderr"] >= 0
-    assert set(NEEDED[about["family"]]) <= set(about["metrics"])
-    for needed in UNCERTAIN[about["family"]]:
+    assert set(NEEDED[kind_of(about)]) <= set(about["metrics"])
+    for needed in UNCERTAIN[kind_of(about)]:
         assert about["metrics"][needed]["stderr"] > 0
     assert about["training"]["cpu_seconds"] > 0
     assert about["limits"]
@@ -204,7 +222,7 @@ def test_saved_model_loads_through_the_c_api_and_gives_the_golden_outputs(name):
 @pytest.mark.parametrize("name", NAMES)
 def test_headline_metrics_are_measured_again(name):
     about = presets.metadata(name)
-    metrics, settings = HEADLINES[about["family"]]
+    metrics, settings = HEADLINES[kind_of(about)]
     report = hedgezoo.evaluate(name, seed=99, **settings)
     for metric in metrics:
         found, stated = report[metric], about["metrics"][metric]

@@ -7,6 +7,8 @@ from hedgezoo.experiments.neural_sde_cases import CASES, CEV_ELASTICITY, REVERTI
 EXPERIMENT_FIGURES = {
     "learned_volatility": "The learned volatilities, where 99 % of the paths are",
     "slices_heston": "Heston: the learned volatility and its exact Markovian projection",
+    "slices_cev": "CEV: the learned volatility and the exact one",
+    "slices_reverting": "Heston from v₀ = 0.09: the learned volatility and its exact projection",
     "learned_leverage": "The slope of the volatility in log S at the money",
     "learned_mean_reversion": "Expected variance, learned from one surface",
     "learned_memory": "Memory of daily returns, learned from a history",
